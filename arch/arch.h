@@ -1,0 +1,37 @@
+/* arch.h - contract 1, the processor: lay out a first frame; switch stacks, handing over one word.
+ *
+ * A suspended context is one word, its stack pointer. One assembly file an ABI implements this, and
+ * Meson chooses it; nothing else in the library differs by processor.
+ *
+ * Survives a switch: every register that the ABI calls non-volatile, and the control words (SysV:
+ * mxcsr and the x87 control word). Not touched: the signal mask, errno, thread-local storage. What C++
+ * keeps of exceptions being handled is thread-local too: the scheduler moves those 16 bytes.
+ *
+ * The message makes a direct switch from fiber to fiber possible, with no trip through a scheduler's
+ * stack: whoever lands receives what its predecessor left to be finished (src/sched/worker.c).
+ *
+ * Unwind information is true at every instruction, across the exchange of the stacks. A walk from
+ * inside a fiber ends cleanly at its entry. */
+#ifndef FB_ARCH_H
+#define FB_ARCH_H
+
+#include <stdint.h>
+
+/* The control words as one opaque value, as this thread has them now. */
+uint64_t arch_control_words(void);
+
+/* Lays out a frame below `top` (any alignment) such that the first switch to the returned context
+ * calls entry(message) on that stack, with the given control words and a correctly aligned stack.
+ * entry must not return. */
+void *arch_frame(void *top, void (*entry)(uintptr_t message), uint64_t control_words);
+
+/* Saves this context to *save and goes on in `to`. Returns, when somebody switches back, the
+ * message they gave. */
+uintptr_t arch_switch(void **save, void *to, uintptr_t message);
+
+/* The same between two contexts which both promised not to change the control words: reads and
+ * loads none (3 ns less). `control_words` is what both run with; it is stored, so that a full
+ * switch may come back to this context. */
+uintptr_t arch_switch_bare(void **save, void *to, uintptr_t message, uint64_t control_words);
+
+#endif

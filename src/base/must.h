@@ -1,0 +1,28 @@
+/* must.h - checks that stay on, and the few GNU spellings the library uses. */
+#ifndef FB_MUST_H
+#define FB_MUST_H
+
+#include <assert.h>
+#include <stddef.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define NOINLINE    __attribute__((__noinline__))
+#define COLD        __attribute__((__noinline__, __cold__))
+#define PRINTF(f, a) __attribute__((__format__(__printf__, f, a)))
+
+/* The public functions; everything else is hidden (the library is built with -fvisibility=hidden). */
+#define PUBLIC __attribute__((__visibility__("default")))
+
+#define container_of(pointer, type, member)                                                        \
+	((type *)((char *)(pointer) - offsetof(type, member)))
+
+/* must(x): x is what keeps memory whole. Checked in every build; says what and where, aborts. */
+#define must(x) (likely(x) ? (void)0 : must_fail(#x, __FILE__, __LINE__, __func__))
+
+/* The end of a switch over every state. */
+#define unreachable() must_fail("unreachable", __FILE__, __LINE__, __func__)
+
+_Noreturn void must_fail(const char *what, const char *file, int line, const char *function);
+
+#endif

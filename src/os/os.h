@@ -1,0 +1,60 @@
+/* os.h - what the library asks of an operating system, and nothing else asks it.
+ * One file a system implements it: os_linux.c (with os_posix.c for what every POSIX system shares).
+ * Return values: >= 0 or -errno. */
+#ifndef FB_OS_H
+#define FB_OS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- time --------------------------------------------------------------------------------------*/
+#define OS_NEVER INT64_MAX
+int64_t os_now(void); /* nanoseconds, monotonic */
+
+/* ---- pages -------------------------------------------------------------------------------------*/
+size_t os_page_bytes(void);
+/* Zeroed memory that is committed when touched; never huge pages. NULL: none to be had. */
+void *os_pages_map(size_t bytes);
+/* The same for stacks (MAP_STACK, MAP_NORESERVE). */
+void *os_stacks_map(size_t bytes);
+void os_pages_unmap(void *address, size_t bytes);
+/* The contents are gone, the memory is given back, the address range stays. */
+void os_pages_discard(void *address, size_t bytes);
+
+struct os_range {
+	void *address;
+	size_t bytes;
+};
+/* Make ranges inaccessible without splitting the mapping (MADV_GUARD_INSTALL; batched where the
+ * kernel can). -ENOTSUP: this kernel cannot (probed once by faulting, because an emulator may say
+ * yes and do nothing): use os_pages_protect. */
+int os_guards_install(const struct os_range *, size_t n);
+int os_pages_discard_batch(const struct os_range *, size_t n);
+int os_pages_protect(void *address, size_t bytes);
+
+/* ---- threads -----------------------------------------------------------------------------------*/
+struct os_thread; /* an opaque handle */
+int os_thread_start(struct os_thread **out, void (*run)(void *), void *argument, const char *name);
+void os_thread_join(struct os_thread *); /* releases the handle too */
+unsigned os_processors(void); /* that this process may use: affinity and cgroup quota; >= 1 */
+unsigned os_threads(void);    /* of this process, now; 0: cannot tell */
+void os_yield(void);
+
+static inline void os_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* ---- sleeping on a word ------------------------------------------------------------------------*/
+/* Sleeps while *word == value, until woken or `until` (OS_NEVER: no limit). May return early. */
+void os_word_sleep(_Atomic uint32_t *word, uint32_t value, int64_t until);
+/* Wakes up to n sleepers. The word's memory may already be somebody else's: only a spurious wake. */
+void os_word_wake(_Atomic uint32_t *word, int n);
+
+#endif

@@ -1,0 +1,120 @@
+/* poller.h - contract 3, the world: one operation from start to end, on whatever kernel there is.
+ *
+ * Completion style. An operation (struct poller_op) lives in its owner's memory, mostly on a parked
+ * fiber's stack. The owner begins its wait (sched/wait.h), then submits:
+ *
+ *	POLLER_DONE       op->result is the answer; the operation is the owner's again.
+ *	POLLER_IN_FLIGHT  the law: it comes back exactly once, either in the list of a `wait` (of any
+ *	                  poller of the process), or from a `cancel` that returned true. Until then
+ *	                  neither the operation nor its buffer may be touched.
+ *	POLLER_WOULD_BLOCK this call on this descriptor could block the thread (a regular file; accept or
+ *	                  connect on a blocking inherited descriptor): the owner must use a helper thread.
+ *
+ * An operation that is back from `wait` has a result: bytes, a descriptor, ready events, -errno, or
+ * POLLER_RETRY: the kernel only said "ready", and the owner submits it again. On a readiness backend
+ * the retry thus belongs to the fiber, not to the loop.
+ *
+ * One poller per worker. `wait` and `close` belong to its thread; `submit` is called by the thread
+ * that owns the poller passed; `cancel` by the thread that submitted; `wake` by any thread.
+ *
+ * Descriptors are plain numbers that other code may close behind our back. What the process knows
+ * about one is a slot (poller/slot.h): type-stable, with a generation, born anew by poller_born. */
+#ifndef FB_POLLER_H
+#define FB_POLLER_H
+
+#include <fiber/io.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+enum poller_kind {
+	IO_READ,     /* iov/iov_count from a descriptor of any kind */
+	IO_WRITE,
+	IO_RECVMSG,  /* msg and flags: recv, recvfrom, recvmsg */
+	IO_SENDMSG,
+	IO_RECV,     /* buffer, bytes, flags; no address: the hot path */
+	IO_SEND,
+	IO_ACCEPT,   /* address, address_bytes: may be NULL; close-on-exec, non-blocking */
+	IO_CONNECT,
+	IO_POLL,     /* readiness for `events`; moves no bytes; result: the events that are ready */
+};
+
+enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };
+
+/* A result that only `wait` gives. No errno is this large. */
+#define POLLER_RETRY (-4097)
+
+struct poller;
+
+struct poller_op {
+	struct list link;           /* the poller's while in flight; then links what `wait` returns */
+	enum poller_kind kind;
+	fiber_fd fd;
+	int flags;                  /* of recv, send, ... */
+	short events;               /* IO_POLL: POLLIN, POLLOUT, POLLPRI */
+	bool again;                 /* this op has been in flight before, and is submitted once more */
+	union {
+		struct { void *buffer; size_t bytes; };
+		struct { const struct iovec *iov; int iov_count; };
+		struct msghdr *msg;
+		struct { struct sockaddr *address; socklen_t *address_bytes; };  /* accept */
+		struct { const struct sockaddr *peer; socklen_t peer_bytes; };   /* connect */
+	};
+	ssize_t result;
+
+	/* Whoever is told when it comes back; the poller only carries these. */
+	void *owner;                /* struct fiber */
+	uint64_t ticket;            /* IO_POLL in a select: of the wait it may claim; else 0 */
+	unsigned index;             /* ... and which case it is */
+	_Atomic uint32_t back;      /* set (release) when whoever ran `wait` touches it no more */
+
+	/* The poller's own. */
+	void *slot;
+	uint32_t generation;
+	uint8_t state;
+};
+
+struct poller_ops {
+	const char *name;
+	/* -errno: this kernel does not have it, or no descriptors left. */
+	int (*open)(struct poller **out);
+	void (*close)(struct poller *);
+	int (*submit)(struct poller *, struct poller_op *);
+	/* True: it is back, result -ECANCELED (or what it had already reached). False: it was already
+	 * on its way, and comes from a `wait`. */
+	bool (*cancel)(struct poller *, struct poller_op *);
+	/* Waits for something to happen until the time `until` (0: only looks; OS_NEVER: no limit),
+	 * and appends what is back to `back`, in the order of the events. Returns how many (0: time,
+	 * signal or wake), never fails for EINTR. */
+	int (*wait)(struct poller *, int64_t until, struct list *back);
+	void (*wake)(struct poller *);
+	/* Before a descriptor is closed or given away: deletes the registration, waits for system
+	 * calls in progress on it (use count), starts a new generation, and appends the operations
+	 * that were in flight to `back`, result -EBADF. */
+	void (*forget)(fiber_fd, struct list *back);
+	/* System calls made so far by this poller and by submit on it (statistics). */
+	uint64_t (*syscalls)(const struct poller *);
+};
+
+/* The backend by name (NULL: $FIBER_POLLER, else the best that opens). NULL: no such backend. */
+const struct poller_ops *poller_choose(const char *name);
+
+/* One attempt, without a poller and without waiting, for plain threads and helper threads.
+ * POLLER_DONE; POLLER_IN_FLIGHT here means "would have to wait": poll(2) the descriptor for
+ * poller_events(op); POLLER_WOULD_BLOCK as above. Nothing stays behind. */
+int poller_try(struct poller_op *);
+short poller_events(const struct poller_op *);
+
+/* A descriptor number that one of our calls has just made: its slot starts a new generation, known to
+ * be non-blocking (and, if the caller knows, what it is). Never fails: without memory for the slot the
+ * number stays unknown. */
+enum poller_born { BORN_UNKNOWN, BORN_STREAM_INET, BORN_STREAM_UNIX, BORN_DATAGRAM, BORN_LISTENER,
+                   BORN_PIPE, BORN_FILE };
+void poller_born(fiber_fd, enum poller_born);
+
+/* In a forked child: everything known about descriptors belongs to the parent. */
+void poller_forked(void);
+
+#endif

@@ -1,0 +1,110 @@
+/* stack.h - stacks that grow: address space reserved, memory committed as it is touched, the bottom
+ * guarded; many to a mapping; finished ones cached.
+ *
+ * A slot is [guard | usable ... | struct stack | colour], lowest address first. struct stack stands at
+ * the very top of what is usable, on the page that the first frame touches anyway; the colour (a few
+ * cache lines, by slot number) and a stride of an odd number of pages keep thousands of tops from
+ * fighting over the same cache and TLB sets. */
+#ifndef FB_STACK_H
+#define FB_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+enum {
+	STACK_GUARD_BYTES = 32 * 1024,
+	STACK_DEFAULT_BYTES = 128 * 1024 - STACK_GUARD_BYTES,
+};
+
+struct stack {
+	struct list link;   /* in a cache while nobody uses it */
+	char *bottom;       /* lowest usable address: the guard ends here */
+	size_t bytes;       /* usable, from bottom up to this struct */
+	void *owner;        /* whoever holds it: the scheduler's struct fiber; for the overflow report */
+	uint32_t mapping;   /* which mapping, and which slot of it */
+	uint32_t slot;
+};
+
+/* Where the first frame goes: right below the header. */
+static inline void *stack_top(const struct stack *s)
+{
+	return (void *)((uintptr_t)s & ~(uintptr_t)63);
+}
+
+/* Default-sized stacks that one thread uses again, hottest first. Owned by that thread. Zero bytes
+ * are an empty cache. */
+struct stack_cache {
+	struct list free;
+	size_t count;       /* in `free` */
+	size_t low;         /* the smallest count since the last trim: surely not needed meanwhile */
+	unsigned puts;      /* for giving back deep pages now and then */
+};
+
+/* Slow halves, behind stack_get and stack_put. -ENOMEM: no address space, mappings or memory. */
+int stack_get_cold(struct stack_cache *, size_t bytes, struct stack **out);
+void stack_put_cold(struct stack_cache *, struct stack *);
+
+/* A stack of at least `bytes` usable (rounded up to pages; 0 or STACK_DEFAULT_BYTES: the default). */
+static inline int stack_get(struct stack_cache *cache, size_t bytes, struct stack **out)
+{
+	struct list *node = cache->free.next;
+
+	if (bytes > STACK_DEFAULT_BYTES || !node || node == &cache->free)
+		return stack_get_cold(cache, bytes, out);
+	cache->free.next = node->next;
+	node->next->prev = &cache->free;
+	if (--cache->count < cache->low)
+		cache->low = cache->count;
+	*out = (struct stack *)node; /* link is the first member */
+	return 0;
+}
+
+/* Nobody may run on it any more. The newest is handed out first. */
+static inline void stack_put(struct stack_cache *cache, struct stack *s)
+{
+	struct list *first = cache->free.next;
+
+	if (!first || s->bytes > STACK_DEFAULT_BYTES + 8192 || (++cache->puts & 63) == 0) {
+		stack_put_cold(cache, s);
+		return;
+	}
+	s->link.next = first;
+	s->link.prev = &cache->free;
+	first->prev = &s->link;
+	cache->free.next = &s->link;
+	cache->count++;
+}
+
+/* Gives memory of stacks that were not needed since the last call back to the kernel; at most
+ * `most` of them, coldest first. Returns how many. Called about once a second by an idle worker. */
+size_t stack_cache_trim(struct stack_cache *, size_t most);
+/* The thread ends: its stacks go to the process-wide store. */
+void stack_cache_drain(struct stack_cache *);
+
+/* High-water mark in bytes, page-grained: what was touched of s since its memory was last given back. */
+size_t stack_used(const struct stack *);
+
+enum stack_place {
+	STACK_NOT_OURS,  /* no stack of the library */
+	STACK_GUARD,     /* in the guard of *out: an overflow */
+	STACK_INSIDE,    /* in the usable part of *out */
+};
+/* Whose stack is this address? Callable in a signal handler: reads an append-only table of mappings
+ * only, and touches no guard. *out is the slot's header (it may be a slot that nobody uses now). */
+enum stack_place stack_locate(const void *address, struct stack **out);
+
+struct stack_stats {
+	uint64_t resident_bytes; /* estimate: slots in use or cached times what a touched slot costs */
+	uint64_t slots, mappings;
+	bool guard_advice;       /* false: the mprotect fall-back, which the kernel limits */
+};
+void stack_stats(struct stack_stats *);
+
+/* Around fork(): the process-wide store must not be mid-change in the child. */
+void stack_fork_prepare(void);
+void stack_fork_done(void);
+
+#endif
