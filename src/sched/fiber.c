@@ -1,0 +1,141 @@
+/* fiber.c - the slab of control blocks: chunks that are mapped once and never again unmapped.
+ *
+ * The table of chunks is written under `guard`, and read without it: a chunk's pointer is published
+ * with release, after its blocks were given their indices; fiber_at reads it with acquire. Free blocks
+ * that no thread keeps for itself stand in `spare`, under the same guard. */
+#include "sched/fiber.h"
+
+#include <string.h>
+
+#include "os/os.h"
+#include "os/spin.h"
+
+enum {
+	CHUNK_BLOCKS = 4096,
+	CHUNKS = (1 << 24) / CHUNK_BLOCKS,
+	REFILL = 256,
+};
+
+static struct spin guard;
+static _Atomic(struct fiber *) chunk[CHUNKS];
+static _Atomic uint32_t blocks = JOIN_CODES; /* handed out at least once */
+static struct fiber *spare;
+
+struct fiber *fiber_at(uint32_t index)
+{
+	struct fiber *base;
+
+	if (index < JOIN_CODES || index >= CHUNKS * CHUNK_BLOCKS)
+		return NULL;
+	base = atomic_load_explicit(&chunk[index / CHUNK_BLOCKS], memory_order_acquire);
+	return base ? &base[index % CHUNK_BLOCKS] : NULL;
+}
+
+uint32_t fiber_blocks(void)
+{
+	return atomic_load_explicit(&blocks, memory_order_acquire);
+}
+
+static struct fiber *new_chunk(uint32_t which)
+{
+	struct fiber *base = os_pages_map(CHUNK_BLOCKS * sizeof *base);
+
+	if (!base)
+		return NULL;
+	for (uint32_t i = 0; i < CHUNK_BLOCKS; i++) {
+		base[i].index = which * CHUNK_BLOCKS + i;
+		atomic_store_explicit(&base[i].state, UINT64_C(1) << 24, memory_order_relaxed);
+		atomic_store_explicit(&base[i].join, JOIN_WORD(1, JOIN_NONE), memory_order_relaxed);
+	}
+	atomic_store_explicit(&chunk[which], base, memory_order_release);
+	return base;
+}
+
+/* One block that was never used; under guard. */
+static struct fiber *fresh(void)
+{
+	uint32_t i = atomic_load_explicit(&blocks, memory_order_relaxed);
+	struct fiber *base;
+
+	if (i >= CHUNKS * CHUNK_BLOCKS)
+		return NULL;
+	base = atomic_load_explicit(&chunk[i / CHUNK_BLOCKS], memory_order_relaxed);
+	if (!base && !(base = new_chunk(i / CHUNK_BLOCKS)))
+		return NULL;
+	atomic_store_explicit(&blocks, i + 1, memory_order_release);
+	return &base[i % CHUNK_BLOCKS];
+}
+
+COLD struct fiber *fiber_block_cold(struct fiber_cache *cache)
+{
+	struct fiber *f = NULL;
+
+	spin_lock(&guard);
+	for (unsigned i = 0; i < REFILL; i++) {
+		f = spare;
+		if (f)
+			spare = f->next;
+		else if (!(f = fresh()))
+			break;
+		f->next = cache->free;
+		cache->free = f;
+		cache->count++;
+	}
+	spin_unlock(&guard);
+	f = cache->free;
+	if (f) {
+		cache->free = f->next;
+		cache->count--;
+	}
+	return f;
+}
+
+/* One thread spawns, another joins: what piles up at the joiner goes back, half of it. */
+COLD void fiber_block_spill(struct fiber_cache *cache)
+{
+	struct fiber *first = cache->free, *last = first;
+	unsigned n = cache->count / 2;
+
+	for (unsigned i = 1; i < n; i++)
+		last = last->next;
+	cache->free = last->next;
+	cache->count -= n;
+	spin_lock(&guard);
+	last->next = spare;
+	spare = first;
+	spin_unlock(&guard);
+}
+
+void fiber_cache_drain(struct fiber_cache *cache)
+{
+	struct fiber *last = cache->free;
+
+	if (!last)
+		return;
+	while (last->next)
+		last = last->next;
+	spin_lock(&guard);
+	last->next = spare;
+	spare = cache->free;
+	spin_unlock(&guard);
+	*cache = (struct fiber_cache){0};
+}
+
+void fiber_slab_fork_prepare(void)
+{
+	spin_lock(&guard);
+}
+
+void fiber_slab_fork_done(void)
+{
+	spin_unlock(&guard);
+}
+
+void fiber_name_words(uint64_t words[2], const char *name)
+{
+	char text[16] = "";
+
+	if (name)
+		strncpy(text, name, sizeof text - 1);
+	memcpy(words, text, sizeof text);
+}

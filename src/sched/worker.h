@@ -1,0 +1,167 @@
+/* worker.h - an OS thread that runs fibers, and the runtime it belongs to. Private to src/sched/.
+ * worker.c opens with how it all works together. */
+#ifndef FB_SCHED_WORKER_H
+#define FB_SCHED_WORKER_H
+
+#include "os/deque.h"
+#include "os/spin.h"
+#include "poller/poller.h"
+#include "sched/fiber.h"
+
+enum {
+	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the world */
+	NEXT_IN_A_ROW = 16,     /* fibers that may jump the queue one after the other */
+};
+
+/* What C++ keeps a thread of the exceptions it handles (Itanium ABI 2.2.2: __cxa_eh_globals). */
+struct exceptions {
+	void *caught;
+	uintptr_t uncaught;
+};
+
+struct queue {
+	struct fiber *head, *tail;
+};
+
+struct worker {
+	/* The owner's. */
+	struct fiber *current;          /* who runs; &loop between fibers */
+	struct fiber *next;             /* woken by the running one: before the queue */
+	struct queue ready;             /* runnable, first come first served; also new placed ones */
+	unsigned next_left;             /* how often `next` may still jump the queue */
+	unsigned ticks;                 /* picks and unparked operations since the last look */
+	struct fiber_cache blocks;
+	struct stack_cache stacks;
+	struct exceptions *exceptions;  /* this thread's; NULL in a program without C++ */
+	uint64_t control_words;         /* what fibers start with */
+	struct runtime *runtime;
+	struct fiber loop;              /* the thread's own context */
+	struct cold loop_cold;
+	void *discarded_sp;             /* where a dead fiber's context is saved to */
+	struct poller *poller;
+	const struct poller_ops *ops;
+	struct timers timers;
+	int64_t now;                    /* coarse clock: when this worker last looked */
+	int64_t trimmed;                /* when its stack cache was last trimmed */
+	struct os_thread *thread;
+	unsigned number;                /* 1..n */
+	unsigned victim;                /* where the next search begins */
+	bool running;                   /* its thread was started, or is the caller's */
+
+	/* Statistics: written by the owner, read by anybody. `waiting` sums up over workers. */
+	_Atomic uint64_t spawned, ended, switches, steals, remote_wakes, polls;
+	_Atomic uint64_t flight_begun, flight_over, parked, resumed;
+
+	/* Shared. */
+	_Alignas(64) struct inbox inbox;
+	_Alignas(64) struct deque unstarted;  /* owner: newest; thieves: oldest */
+	_Alignas(64) struct spin roam_guard;  /* guards roam */
+	struct queue roam;                    /* runnable fibers that anyone may take */
+	_Atomic uint32_t roam_count;
+	struct list idle;                     /* in runtime->idle; guarded by runtime->idle_guard */
+	_Atomic bool is_idle;
+};
+
+struct runtime {
+	struct list link;               /* in the process's list of runtimes (runtime.c) */
+	fiber_options_t options;
+	const struct poller_ops *ops;
+	unsigned workers;
+	uint32_t fiber_flags;           /* what every fiber starts with */
+	struct worker *worker;          /* array; worker[0] has number 1 */
+	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every park */
+
+	_Atomic bool cancelled;         /* fibers are born cancelled */
+	_Atomic bool ending;            /* stop when the last fiber has ended */
+	_Atomic bool stopping;          /* loops return */
+	_Atomic bool stacks_short;      /* spawn takes the stack itself, so that it can say so */
+	bool deadlocked;                /* guarded by idle_guard; once reported */
+	int main_result;
+
+	struct spin idle_guard;         /* guards idle, deadlocked */
+	struct list idle;
+	_Atomic uint32_t idle_count;
+	_Atomic uint32_t searching;     /* workers that look for work elsewhere; at most one */
+	_Atomic bool watching;          /* one idle worker sleeps briefly, while others are busy */
+	_Atomic uint32_t turn;          /* for spreading what outsiders spawn */
+	_Atomic uint64_t outside;       /* fibers spawned from outside */
+	_Atomic uint64_t alive;         /* kept only if options.fibers_max is set */
+};
+
+/* The calling thread's worker; NULL on a plain thread. Not inline, and asked again after every
+ * park: a compiler may keep a thread-local's address across a call that changed the thread. */
+struct worker *worker_self(void);
+void worker_set_self(struct worker *);
+
+/* ---- worker.c: queues and switching -----------------------------------------------------------*/
+static inline void queue_push(struct queue *q, struct fiber *f)
+{
+	f->next = NULL;
+	if (q->head)
+		q->tail->next = f;
+	else
+		q->head = f;
+	q->tail = f;
+}
+
+static inline struct fiber *queue_pop(struct queue *q)
+{
+	struct fiber *f = q->head;
+
+	if (f)
+		q->head = f->next;
+	return f;
+}
+
+/* Makes a fiber runnable whose home is w; on w's thread. */
+void worker_ready(struct worker *w, struct fiber *f);
+/* The same for one woken by the running fiber: it runs next, so that what was handed over is warm. */
+void worker_ready_next(struct worker *w, struct fiber *f);
+/* Tells the home worker of f why it should look at it; any thread. */
+void worker_post(struct fiber *f, uint32_t reason);
+void worker_rouse(struct worker *w);
+/* Leaves the running fiber, which must be somebody else's to wake, for the next runnable one. */
+void worker_park(struct worker *w);
+void worker_yield(struct worker *w);
+/* Never comes back: the running fiber's stack is given up. */
+_Noreturn void worker_leave(struct worker *w, struct fiber *successor, struct stack *dead);
+/* Looks at the world: inbox, due timers, the poller, the oldest unstarted fiber. */
+void worker_look(struct worker *w);
+void worker_run_timers(struct worker *w);
+void worker_take_inbox(struct worker *w);
+/* Whoever is queued here: next, ready, roaming, unstarted; started. NULL: nobody. */
+struct fiber *worker_pick(struct worker *w);
+/* Gives an unstarted fiber its stack. -ENOMEM: it has ended instead, unrun. */
+int worker_start(struct worker *w, struct fiber *f);
+void worker_loop(struct worker *w);
+
+/* ---- idle.c ------------------------------------------------------------------------------------*/
+/* Something for others to take was queued: wake one, if nobody searches already. */
+void idle_offer(struct runtime *);
+struct fiber *idle_search(struct worker *w);
+/* Sleeps until there may be something to do. False: the runtime is stopping. */
+bool idle_sleep(struct worker *w);
+
+/* ---- spawn.c, join.c ---------------------------------------------------------------------------*/
+/* The end of a fiber, run or not: publishes the result. A joiner that this worker should run next,
+ * or NULL. The block may be somebody else's afterwards. */
+struct fiber *join_publish(struct worker *w, struct fiber *f, int result);
+_Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result);
+
+/* ---- wait.c ------------------------------------------------------------------------------------*/
+/* Home worker: the fiber's deadline has passed, or it was asked to end. */
+void wait_time_out(struct worker *w, struct fiber *f);
+void wait_request(struct worker *w, struct fiber *f);
+/* CAS of a wait's status; the claim of wait.h for any final status. */
+bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how);
+
+/* ---- runtime.c ---------------------------------------------------------------------------------*/
+/* Called by the last worker to become idle, under idle_guard's knowledge that all are. */
+void runtime_quiet(struct runtime *);
+void runtime_cancel_all(struct runtime *);
+void runtime_stop(struct runtime *);
+void runtime_for_each(void (*visit)(struct runtime *, void *), void *context);
+/* In a forked child, until a new fiber_run. */
+bool runtime_forked(void);
+
+#endif
