@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""install.py - what `meson install` leaves is enough to build and run a program elsewhere.
+
+	tests/install.py BUILD_DIRECTORY CC
+
+Installs into a temporary directory, then compiles a small program against the shared and the static
+library with nothing but what pkg-config says, and runs both."""
+import os
+import subprocess
+import sys
+import tempfile
+
+PROGRAM = r"""
+#include <fiber.h>
+#include <fiber/io.h>
+#include <fiber/net.h>
+
+static int hello(void *arg)
+{
+	fiber_yield();
+	return *(int *)arg;
+}
+
+int main(void)
+{
+	int seven = 7;
+
+	return fiber_run(NULL, hello, &seven) == 7 ? 0 : 1;
+}
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, text=True, capture_output=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout.split()
+
+
+def find(folder, name):
+    for place, _, names in os.walk(folder):
+        if name in names:
+            return place
+    sys.exit(f"{name} was not installed")
+
+
+def main():
+    build, cc = sys.argv[1], sys.argv[2]
+    with tempfile.TemporaryDirectory() as stage:
+        run("meson", "install", "-C", build, "--no-rebuild", "--destdir", stage)
+        libraries = find(stage, "libfiber.a")
+        find(stage, "libfiber.so")
+        where = {**os.environ, "PKG_CONFIG_PATH": find(stage, "fiber.pc"),
+                 "PKG_CONFIG_SYSROOT_DIR": stage, "LD_LIBRARY_PATH": libraries}
+        cflags = run("pkg-config", "--cflags", "fiber", env=where)
+        if "-fstack-clash-protection" not in cflags:
+            sys.exit(f"pkg-config --cflags lacks -fstack-clash-protection: {cflags}")
+        shared = run("pkg-config", "--libs", "fiber", env=where)
+        static = [os.path.join(libraries, "libfiber.a") if flag == "-lfiber" else flag
+                  for flag in run("pkg-config", "--static", "--libs", "fiber", env=where)]
+        source = os.path.join(stage, "program.c")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(PROGRAM)
+        for name, libs in (("shared", shared), ("static", static)):
+            program = os.path.join(stage, name)
+            run(cc, source, "-Wall", "-Werror", *cflags, "-o", program, *libs)
+            run(program, env=where)
+
+
+if __name__ == "__main__":
+    main()
