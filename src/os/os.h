@@ -1,6 +1,8 @@
 /* os.h - what the library asks of an operating system, and nothing else asks it.
- * One file a system implements it: os_linux.c (with os_posix.c for what every POSIX system shares).
- * Return values: >= 0 or -errno. */
+ *
+ * One file a noun and system implements it, and Meson chooses: clock_posix.c and thread_posix.c for what
+ * every POSIX system shares, pages_linux.c, processors_linux.c, word_linux.c for the rest.
+ * Return values: >= 0 or -errno. What errno holds after a call is nobody's business. */
 #ifndef FB_OS_H
 #define FB_OS_H
 
@@ -15,12 +17,15 @@ int64_t os_now(void); /* nanoseconds, monotonic */
 
 /* ---- pages -------------------------------------------------------------------------------------*/
 size_t os_page_bytes(void);
-/* Zeroed memory that is committed when touched; never huge pages. NULL: none to be had. */
+/* Zeroed memory that is committed when touched, not before (MAP_NORESERVE); never huge pages. NULL:
+ * none to be had. */
 void *os_pages_map(size_t bytes);
-/* The same for stacks (MAP_STACK, MAP_NORESERVE). */
+/* The same for stacks (MAP_STACK). */
 void *os_stacks_map(size_t bytes);
 void os_pages_unmap(void *address, size_t bytes);
-/* The contents are gone, the memory is given back, the address range stays. */
+/* The memory is given back, the address range stays and reads as zeros; guards in it stay too. Only
+ * memory that the program locked (mlockall) keeps its contents: whoever does that wants no page
+ * faults later. */
 void os_pages_discard(void *address, size_t bytes);
 
 struct os_range {
@@ -29,17 +34,23 @@ struct os_range {
 };
 /* Make ranges inaccessible without splitting the mapping (MADV_GUARD_INSTALL; batched where the
  * kernel can). -ENOTSUP: this kernel cannot (probed once by faulting, because an emulator may say
- * yes and do nothing): use os_pages_protect. */
+ * yes and do nothing), or not with this memory, because it is locked: use os_pages_protect.
+ * After an error some of the ranges may be guarded already; to guard them again does no harm. */
 int os_guards_install(const struct os_range *, size_t n);
+/* os_pages_discard for many. -errno: some were not given back. */
 int os_pages_discard_batch(const struct os_range *, size_t n);
+/* -ENOMEM: vm.max_map_count, most likely, because each protected range splits its mapping. */
 int os_pages_protect(void *address, size_t bytes);
 
 /* ---- threads -----------------------------------------------------------------------------------*/
 struct os_thread; /* an opaque handle */
+/* Runs run(argument) on a thread of its own, which keeps the creator's signal mask (thread_posix.c
+ * tells why) and shows the first 15 bytes of `name`. -ENOMEM, -EAGAIN. */
 int os_thread_start(struct os_thread **out, void (*run)(void *), void *argument, const char *name);
 void os_thread_join(struct os_thread *); /* releases the handle too */
-unsigned os_processors(void); /* that this process may use: affinity and cgroup quota; >= 1 */
-unsigned os_threads(void);    /* of this process, now; 0: cannot tell */
+unsigned os_processors(void); /* that the caller may use: affinity and cgroup quota; >= 1 */
+/* Of this process, now; one that was joined just before may still be counted. 0: cannot tell. */
+unsigned os_threads(void);
 void os_yield(void);
 
 static inline void os_pause(void)
