@@ -1,0 +1,164 @@
+/* law.c - see law.h. */
+#include "law.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LAW_LEAKS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LAW_LEAKS 1
+#endif
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LAW_SLOW 1
+#endif
+#endif
+
+#if defined(LAW_LEAKS)
+int __lsan_do_recoverable_leak_check(void);
+#endif
+
+void law_no_leaks(void)
+{
+#if defined(LAW_LEAKS)
+	cr_expect(__lsan_do_recoverable_leak_check() == 0, "memory was leaked");
+#endif
+}
+
+int law_run(unsigned workers, fiber_fn *law, void *arg)
+{
+	return fiber_run(&(fiber_options_t){.workers = workers}, law, arg);
+}
+
+void law_holds_with(const fiber_options_t *given, fiber_fn *law, void *arg)
+{
+	static const unsigned workers[] = {1, 2, 8};
+	fiber_options_t options = *given;
+
+	for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
+		options.workers = workers[i];
+		int r = fiber_run(&options, law, arg);
+
+		cr_expect(r == 0, "with %u workers: %d (%s)", workers[i], r,
+			  r < 0 ? fiber_strerror(r) : "not 0");
+	}
+	law_no_leaks();
+}
+
+void law_holds(fiber_fn *law, void *arg)
+{
+	law_holds_with(&(fiber_options_t){0}, law, arg);
+}
+
+static int entries(const char *folder)
+{
+	DIR *directory = opendir(folder);
+	int n = 0;
+
+	if (!directory)
+		return -errno;
+	while (readdir(directory))
+		n++;
+	closedir(directory);
+	return n - 2; /* . and .. */
+}
+
+int law_descriptors(void)
+{
+	int n = entries("/proc/self/fd");
+
+	return n < 0 ? n : n - 1; /* the directory itself */
+}
+
+int law_threads(void)
+{
+	return entries("/proc/self/task");
+}
+
+static int listen_on_loopback(struct sockaddr_in *name)
+{
+	socklen_t size = sizeof *name;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	*name = (struct sockaddr_in){.sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)name, sizeof *name) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	    getsockname(fd, (struct sockaddr *)name, &size) < 0) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+int law_listener(char *address, size_t size)
+{
+	struct sockaddr_in name;
+	int fd = listen_on_loopback(&name);
+
+	if (fd >= 0)
+		snprintf(address, size, "tcp:127.0.0.1:%u", (unsigned)ntohs(name.sin_port));
+	return fd;
+}
+
+int law_tcp_pair(int out[2])
+{
+	struct sockaddr_in name;
+	int listener = listen_on_loopback(&name), r = 0;
+
+	if (listener < 0)
+		return listener;
+	out[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (out[0] < 0 || connect(out[0], (struct sockaddr *)&name, sizeof name) < 0)
+		r = -errno;
+	/* The handshake was completed by the kernel, so there is something to accept. */
+	if (r == 0 && (out[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+		r = -errno;
+	if (r < 0 && out[0] >= 0)
+		close(out[0]);
+	close(listener);
+	return r;
+}
+
+uint64_t law_seed(void)
+{
+	const char *given = getenv("FIBER_SEED");
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t seed = given ? strtoull(given, NULL, 0)
+			      : (uint64_t)now.tv_nsec * 2654435761u ^ (uint64_t)getpid();
+
+	fprintf(stderr, "FIBER_SEED=%" PRIu64 "\n", seed);
+	return seed;
+}
+
+/* splitmix64 */
+uint64_t law_random(uint64_t *state)
+{
+	uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+unsigned law_rounds(unsigned n)
+{
+#if defined(LAW_SLOW)
+	return n < 10 ? 1 : n / 10;
+#else
+	return n;
+#endif
+}
