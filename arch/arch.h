@@ -4,11 +4,12 @@
  * Meson chooses it; nothing else in the library differs by processor.
  *
  * Survives a switch: every register that the ABI calls non-volatile, and the control words (SysV:
- * mxcsr and the x87 control word). Not touched: the signal mask, errno, thread-local storage. What C++
- * keeps of exceptions being handled is thread-local too: the scheduler moves those 16 bytes.
+ * mxcsr and the x87 control word). Not touched: the signal mask, errno, thread-local storage. What
+ * C++ keeps of exceptions being handled is thread-local too: the scheduler moves those 16 bytes.
  *
- * The message makes a direct switch from fiber to fiber possible, with no trip through a scheduler's
- * stack: whoever lands receives what its predecessor left to be finished (src/sched/worker.c).
+ * The message makes a direct switch from fiber to fiber possible, with no trip through a
+ * scheduler's stack: whoever lands receives what its predecessor left to be finished
+ * (src/sched/worker.c).
  *
  * Unwind information is true at every instruction, across the exchange of the stacks. A walk from
  * inside a fiber ends cleanly at its entry. */

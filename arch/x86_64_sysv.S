@@ -5,8 +5,8 @@
  * a function, and the switch is one. DF is clear and the x87 unit empty at every call (same
  * paragraph), so neither is saved.
  *
- * A suspended context is its stack pointer. There is one frame, the same for the full switch, for the
- * bare one and for a context that never ran, so that each of them can resume each:
+ * A suspended context is its stack pointer. There is one frame, the same for the full switch, for
+ * the bare one and for a context that never ran, so that each of them can resume each:
  *
  *	 0	mxcsr, 4 bytes; x87 control word, 2 bytes; 2 bytes nobody reads
  *	 8	r15
@@ -21,8 +21,8 @@
  * every other shape, because each ret of the callers is then mispredicted as well.
  *
  * Because both sides of the exchange have the same frame, the unwind rules "CFA = rsp + 64, the
- * registers below it" hold before and after it with no directive in between: one instruction earlier
- * the caller is who leaves, one later who is resumed.
+ * registers below it" hold before and after it with no directive in between: one instruction
+ * earlier the caller is who leaves, one later who is resumed.
  *
  * IBT: every function begins with endbr64 in builds that ask for it, and the object says so in its
  * note. It does not claim to work with shadow stacks: the switch does not change theirs. <cet.h>
@@ -125,12 +125,12 @@
 	ret
 	end	arch_switch_bare
 
-/* Where a context begins: the switch has returned here with rax = message, rbx = entry, and rsp at the
- * aligned top, as the psABI wants it right before a call (3.2.2, "The Stack Frame").
+/* Where a context begins: the switch has returned here with rax = message, rbx = entry, and rsp at
+ * the aligned top, as the psABI wants it right before a call (3.2.2, "The Stack Frame").
  *
- * Nothing called this, and "the return address is undefined" says so: walks end here. Unwinders look up
- * "return address - 1", so the first resume lands one byte past a nop; without it they would
- * take the rules, and gdb the name, of the function above. */
+ * Nothing called this, and "the return address is undefined" says so: walks end here. Unwinders
+ * look up "return address - 1", so the first resume lands one byte past a nop; without it they
+ * would take the rules, and gdb the name, of the function above. */
 	.type	arch_entry, @function
 	.p2align 4
 arch_entry:
@@ -152,7 +152,7 @@ arch_entry:
 	leaq	-FRAME(%rdi), %rax
 	leaq	.Lfirst(%rip), %rcx
 	movq	%rdx, CONTROL(%rax)
-	xorl	%edx, %edx		/* r12-r15: anything would do, zero is the same every time */
+	xorl	%edx, %edx		/* r12-r15: anything would do; so every time the same */
 	movq	%rdx, 8(%rax)
 	movq	%rdx, 16(%rax)
 	movq	%rdx, 24(%rax)

@@ -1,10 +1,13 @@
 /* atomic.h - read-modify-writes that cost nothing while the process has one thread.
  *
- * A locked instruction costs 4-5 ns, a third of a channel's message. glibc tells in one byte whether
- * a second thread was ever started; until then a plain load and store do, because nothing can come
- * between them. The byte turns from true to false inside pthread_create, which the only thread
- * calls itself, so never in the middle of one of these functions. "One worker" would be no sound
- * test: any thread may take a static mutex. */
+ * A locked instruction costs 4-5 ns, a third of a channel's message. glibc tells in one byte
+ * whether a second thread was ever started; until then a plain load and store do, because nothing
+ * can come between them. The byte turns from true to false inside pthread_create, which the only
+ * thread calls itself, so never in the middle of one of these functions. "One worker" would be no
+ * sound test: any thread may take a static mutex.
+ *
+ * Not for words that a signal handler changes: it does come between. Those take the atomics of
+ * C. */
 #ifndef FB_OS_ATOMIC_H
 #define FB_OS_ATOMIC_H
 
@@ -133,9 +136,9 @@ static inline uint64_t count_read(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* The full barrier of a store-load race: "I wrote mine, now I look at yours". Whoever calls it names
- * the other thread's barrier. ThreadSanitizer does not model fences, but needs none here: both
- * sides of such a race are atomics already, and a read-modify-write orders the hardware. */
+/* The full barrier of a store-load race: "I wrote mine, now I look at yours". Whoever calls it
+ * names the other thread's barrier. ThreadSanitizer does not model fences, but needs none here:
+ * both sides of such a race are atomics already, and a read-modify-write orders the hardware. */
 static inline void os_barrier(void)
 {
 	if (os_alone())

@@ -49,8 +49,8 @@ void deque_destroy(struct deque *d)
 	atomic_store_explicit(&d->array, NULL, memory_order_relaxed);
 }
 
-/* Owner. A thief that reads from the old array meanwhile finds what it looks for there too: slots in
- * [top, bottom) are not written again, and one below top fails at the CAS. */
+/* Owner. A thief that reads from the old array meanwhile finds what it looks for there too: slots
+ * in [top, bottom) are not written again, and one below top fails at the CAS. */
 static int grow(struct deque *d)
 {
 	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
@@ -74,17 +74,18 @@ COLD int deque_push_full(struct deque *d, void *item)
 	return r < 0 ? r : deque_push(d, item);
 }
 
-/* top goes from `top` to top + 1, unless somebody else moved it. seq_cst, as in the paper: the total
- * order of these and of the barriers is what its proof stands on. Release: whoever reads the new top
- * (push, acquire) may use the slot again. */
+/* top goes from `top` to top + 1, unless somebody else moved it. seq_cst, as in the paper: the
+ * total order of these and of the barriers is what its proof stands on. Release: whoever reads the
+ * new top (push, acquire) may use the slot again. */
 static bool top_moves(struct deque *d, int64_t top)
 {
 	return atomic_compare_exchange_strong_explicit(&d->top, &top, top + 1, memory_order_seq_cst,
 						       memory_order_relaxed);
 }
 
-/* Owner; bottom is already lowered. The item at bottom is the last one (top == bottom: the thieves want
- * it as well), or gone (top > bottom). Either way nothing is left: bottom goes back to where top is. */
+/* Owner; bottom is already lowered. The item at bottom is the last one (top == bottom: the thieves
+ * want it as well), or gone (top > bottom). Either way nothing is left: bottom goes back to where
+ * top is. */
 void *deque_pop_last(struct deque *d, int64_t bottom, int64_t top)
 {
 	void *item = NULL;
@@ -112,7 +113,8 @@ void *deque_steal(struct deque *d)
 			return NULL;
 		top = atomic_load_explicit(&d->top, memory_order_acquire);
 		os_barrier(); /* pairs with the one in pop: "last item" */
-		bottom = atomic_load_explicit(&d->bottom, memory_order_acquire); /* pairs with push */
+		/* Pairs with the release in push: what the item holds. */
+		bottom = atomic_load_explicit(&d->bottom, memory_order_acquire);
 		if (top >= bottom)
 			return NULL;
 		item = atomic_load_explicit(

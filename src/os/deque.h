@@ -1,24 +1,24 @@
 /* deque.h - what one worker pushes and pops at one end, and other threads steal from the other.
  *
- * The deque of Chase and Lev with the memory orders of Le, Pop, Cohen and Zappa Nardelli, "Correct and
- * Efficient Work-Stealing for Weak Memory Models" (PPoPP 2013).
+ * The deque of Chase and Lev with the memory orders of Le, Pop, Cohen and Zappa Nardelli, "Correct
+ * and Efficient Work-Stealing for Weak Memory Models" (PPoPP 2013).
  *
- * Items lie in [top, bottom) of a circular array. The owner alone moves bottom, up and down; top only ever
- * grows, and whoever moves it by CAS owns the item it passed. An owner that pops any item but
- * the last needs no CAS; instead, protocol "last item":
+ * Items lie in [top, bottom) of a circular array. The owner alone moves bottom, up and down; top
+ * only ever grows, and whoever moves it by CAS owns the item it passed. An owner that pops any item
+ * but the last needs no CAS; instead, protocol "last item":
  *
  *	owner: bottom = b; barrier; reads top         thief: reads top = t; barrier; reads bottom
  *
  * One of the two sees what the other did, so they cannot both believe that item b is theirs without
  * having met at the CAS of top.
  *
- * Two departures from the paper. Every store of bottom is a release (the paper has a fence in push, which
- * ThreadSanitizer does not see): it pairs with the acquire in steal and carries the item's contents. And pop
- * asks first, without a barrier, whether there is anything: top is never ahead of what the owner sees,
- * so an empty answer is right.
+ * Two departures from the paper. Every store of bottom is a release (the paper has a fence in push,
+ * which ThreadSanitizer does not see): it pairs with the acquire in steal and carries the item's
+ * contents. And pop asks first, without a barrier, whether there is anything: top is never ahead of
+ * what the owner sees, so an empty answer is right.
  *
- * A full array is replaced by one of twice the size. Thieves may still be reading the old one, so all are
- * kept until the end: together they are no larger than the last. */
+ * A full array is replaced by one of twice the size. Thieves may still be reading the old one, so
+ * all are kept until the end: together they are no larger than the last. */
 #ifndef FB_OS_DEQUE_H
 #define FB_OS_DEQUE_H
 
@@ -52,8 +52,8 @@ void deque_destroy(struct deque *);
 int deque_push_full(struct deque *, void *item);
 void *deque_pop_last(struct deque *, int64_t bottom, int64_t top);
 
-/* Any thread: the oldest item. NULL: empty, or others were faster many times in a row. Never a reason
- * to go to sleep without having asked deque_empty behind a barrier of one's own. */
+/* Any thread: the oldest item. NULL: empty, or others were faster many times in a row. Never a
+ * reason to go to sleep without having asked deque_empty behind a barrier of one's own. */
 void *deque_steal(struct deque *);
 
 static inline _Atomic(void *) *deque_slot(struct deque_array *array, int64_t index)
@@ -79,7 +79,7 @@ static inline bool deque_empty(const struct deque *d)
 static inline int deque_push(struct deque *d, void *item)
 {
 	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
-	/* Pairs with the CAS in steal: the thief has read the slot that is about to be used again. */
+	/* Pairs with the CAS in steal: the thief has read the slot that is used again now. */
 	int64_t top = atomic_load_explicit(&d->top, memory_order_acquire);
 	struct deque_array *array = atomic_load_explicit(&d->array, memory_order_relaxed);
 

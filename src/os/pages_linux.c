@@ -1,13 +1,13 @@
 /* pages_linux.c - memory from the kernel: mapped, guarded, given back.
  *
- * Guards. MADV_GUARD_INSTALL (Linux 6.13) marks page table entries, so any number of guards leave the
- * mapping whole, where mprotect splits it at every guard until vm.max_map_count ends it. Whether
- * the kernel has it is not asked but tried, once: qemu-user says yes to every advice and does
- * nothing, and a guard that is believed in and not there is worse than none.
+ * Guards. MADV_GUARD_INSTALL (Linux 6.13) marks page table entries, so any number of guards leave
+ * the mapping whole, where mprotect splits it at every guard until vm.max_map_count ends it.
+ * Whether the kernel has it is not asked but tried, once: qemu-user says yes to every advice and
+ * does nothing, and a guard that is believed in and not there is worse than none.
  *
  * Batches. process_madvise takes many ranges a call; 1.7 us a cold guarded stack against 2.3. It
- * names the process by a pidfd, which is opened for each batch: kept open, it would still name
- * the parent in a forked child. Where it is refused (seccomp, no descriptor left, an older kernel that
+ * names the process by a pidfd, which is opened for each batch: kept open, it would still name the
+ * parent in a forked child. Where it is refused (seccomp, no descriptor left, an older kernel that
  * allows only some advice) the ranges are advised one at a time. */
 #include <errno.h>
 #include <sys/mman.h>
@@ -113,15 +113,15 @@ static int advise(const struct os_range *ranges, size_t n, int advice)
 	}
 	if (self >= 0)
 		close(self);
-	/* What is left: everything, or what begins with a range that alone can tell what is wrong. */
+	/* What is left: all of it, or what begins with a range that can tell what is wrong. */
 	return advise_each(ranges + done, n - done, advice);
 }
 
 enum guards { GUARDS_UNKNOWN, GUARDS_HOLD, GUARDS_NONE };
 
-/* The kernel is made to write into a guarded page. It answers EFAULT where a store would have killed
- * us, so no signal handler is needed. An emulator does not spoil the answer: it checks against the
- * pages it knows of, and it knows of no guard. */
+/* The kernel is made to write into a guarded page. It answers EFAULT where a store would have
+ * killed us, so no signal handler is needed. An emulator does not spoil the answer: it checks
+ * against the pages it knows of, and it knows of no guard. */
 static enum guards guards_try(void)
 {
 	size_t bytes = os_page_bytes();
@@ -138,7 +138,7 @@ static enum guards guards_try(void)
 
 int os_guards_install(const struct os_range *ranges, size_t n)
 {
-	static _Atomic int known = GUARDS_UNKNOWN; /* threads that find out together find the same */
+	static _Atomic int known = GUARDS_UNKNOWN; /* two may find out at once: the same */
 	int guards = atomic_load_explicit(&known, memory_order_relaxed);
 	int result;
 
@@ -149,7 +149,7 @@ int os_guards_install(const struct os_range *ranges, size_t n)
 	if (guards != GUARDS_HOLD)
 		return guards == GUARDS_NONE ? -ENOTSUP : -ENOMEM;
 	result = advise(ranges, n, MADV_GUARD_INSTALL);
-	/* Memory locked by a mlockall that came after the trial: this mapping cannot, others may. */
+	/* Memory locked by a mlockall that came after the trial: not this mapping, but others. */
 	return result == -EINVAL ? -ENOTSUP : result;
 }
 

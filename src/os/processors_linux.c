@@ -1,8 +1,8 @@
 /* processors_linux.c - how many processors this process may use, and how many threads it has.
  *
- * The affinity mask says where it may run, the cpu quota of its control group for how long. A container
- * with a quota of two on a machine of ninety-six sees all of them; ninety-six workers would
- * spend the quota early in each period and then stand still together. */
+ * The affinity mask says where it may run, the cpu quota of its control group for how long. A
+ * container with a quota of two on a machine of ninety-six sees all of them; ninety-six workers
+ * would spend the quota early in each period and then stand still together. */
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>

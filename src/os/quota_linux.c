@@ -45,8 +45,8 @@ static int read_numbers(const char *group, const char *name, long long *first, l
 	return n;
 }
 
-/* Microseconds of each period. Version 2: "150000 100000", or "max 100000"; version 1: two files, and
- * -1 is no limit. */
+/* Microseconds of each period. Version 2: "150000 100000", or "max 100000"; version 1: two files,
+ * and -1 is no limit. */
 static unsigned group_quota(const char *group, bool v1)
 {
 	long long quota, period, none;
@@ -90,14 +90,15 @@ static unsigned smallest_quota(const char *root, const struct mount *m, const ch
 /* Is "cpu" a word of the list "rw,cpu,cpuacct"? Takes the list apart. */
 static bool names_cpu(char *list)
 {
-	for (char *save, *word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save))
-		if (!strcmp(word, "cpu"))
-			return true;
-	return false;
+	char *save, *word = strtok_r(list, ",", &save);
+
+	while (word && strcmp(word, "cpu"))
+		word = strtok_r(NULL, ",", &save);
+	return word != NULL;
 }
 
-/* Our group of the hierarchy: lines of /proc/self/cgroup are "4:cpu,cpuacct:/path" (version 1, where
- * the controllers are named) and "0::/path" (version 2). */
+/* Our group of the hierarchy: lines of /proc/self/cgroup are "4:cpu,cpuacct:/path" (version 1,
+ * where the controllers are named) and "0::/path" (version 2). */
 static bool own_group(const char *root, bool v1, char *group, size_t size)
 {
 	FILE *file = open_below(root, "/proc/self/cgroup");
@@ -123,9 +124,9 @@ static bool own_group(const char *root, bool v1, char *group, size_t size)
 	return found;
 }
 
-/* "31 23 0:28 /root /point rw,relatime shared:1 - cgroup cgroup rw,cpu,cpuacct": is it a hierarchy that
- * can hold the cpu controller? A space in a path is written \040 there; such a mount is not found, and
- * does not limit. */
+/* "31 23 0:28 /root /point rw,relatime shared:1 - cgroup cgroup rw,cpu,cpuacct": is it a hierarchy
+ * that can hold the cpu controller? A space in a path is written \040 there; such a mount is not
+ * found, and does not limit. */
 static bool parse_mount(char *line, struct mount *m)
 {
 	char *tail = strstr(line, " - ");
@@ -149,7 +150,8 @@ static unsigned mount_quota(const char *root, const struct mount *m)
 
 	if (!own_group(root, m->v1, group, sizeof group))
 		return UINT_MAX;
-	/* A container without a namespace of its own: the path is the host's, the mount begins inside. */
+	/* A container without a namespace of its own: the path is the host's, the mount begins
+	 * inside. */
 	if (!strncmp(group, m->root, above) && (group[above] == '/' || !group[above]))
 		below = group + above;
 	return smallest_quota(root, m, strcmp(below, "/") ? below : "");

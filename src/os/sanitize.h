@@ -94,10 +94,14 @@ static inline __attribute__((__always_inline__)) void sanitize_switch(void *cont
 #endif
 }
 
-#if defined(FB_TSAN)
-#define NO_SANITIZE_THREAD __attribute__((__no_sanitize__("thread")))
-#else
+/* clang's no_sanitize leaves calls in that mark the begin and end of a function; those would be
+ * made for two fibers in turn. */
+#if !defined(FB_TSAN)
 #define NO_SANITIZE_THREAD
+#elif __has_attribute(__disable_sanitizer_instrumentation__)
+#define NO_SANITIZE_THREAD __attribute__((__disable_sanitizer_instrumentation__))
+#else
+#define NO_SANITIZE_THREAD __attribute__((__no_sanitize__("thread")))
 #endif
 
 #endif

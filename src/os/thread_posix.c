@@ -1,12 +1,13 @@
 /* thread_posix.c - threads of the library's own: start, join, name.
  *
- * A thread keeps the signal mask of its creator, exactly. Blocking everything, as libraries often do
- * to leave the signals to the program, would do harm here, because these threads run the program's
- * code: a child forked by a fiber would inherit the blocked mask, raise() would go nowhere, SIGPROF
- * would see no fiber, and a blocked SIGSEGV kills without a report. Nor is it needed. A program
- * that waits for signals by sigwait, signalfd or ppoll has blocked them before it makes threads, and
- * those inherit that. One that leaves them open gets them on its main thread: Linux gives a signal
- * sent to the process to another thread only while the main one blocks it or has one pending. */
+ * A thread keeps the signal mask of its creator, exactly. Blocking everything, as libraries often
+ * do to leave the signals to the program, would do harm here, because these threads run the
+ * program's code: a child forked by a fiber would inherit the blocked mask, raise() would go
+ * nowhere, SIGPROF would see no fiber, and a blocked SIGSEGV kills without a report. Nor is it
+ * needed. A program that waits for signals by sigwait, signalfd or ppoll has blocked them before it
+ * makes threads, and those inherit that. One that leaves them open gets them on its main thread:
+ * Linux gives a signal sent to the process to another thread only while the main one blocks it or
+ * has one pending. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,8 @@
 /* word_linux.c - sleeping on a word: futex(2).
  *
- * Every reason to return - woken, timed out, a signal, a word that has already changed - is the same to
- * the caller, who looks at the word and the clock again. So the results are not looked at. */
+ * Every reason to return - woken, timed out, a signal, a word that has already changed - is the
+ * same to the caller, who looks at the word and the clock again. So the results are not looked
+ * at. */
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -11,7 +12,7 @@
 
 void os_word_sleep(_Atomic uint32_t *word, uint32_t value, int64_t until)
 {
-	struct timespec when = { 0 }; /* a time before the clock began has passed as well as zero has */
+	struct timespec when = { 0 }; /* negative times are refused, and zero has passed too */
 
 	if (until > 0) {
 		when.tv_sec = until / 1000000000;
