@@ -36,6 +36,16 @@ static inline void list_append(struct list *head, struct list *node)
 	head->prev = node;
 }
 
+static inline void list_prepend(struct list *head, struct list *node)
+{
+	if (!head->next)
+		list_init(head);
+	node->next = head->next;
+	node->prev = head;
+	head->next->prev = node;
+	head->next = node;
+}
+
 static inline void list_remove(struct list *node)
 {
 	node->prev->next = node->next;

@@ -1,5 +1,5 @@
-/* fault.h - where a signal interrupted its thread: program counter and stack pointer. `context` is the
- * third argument of a signal handler. */
+/* fault.h - where a signal interrupted its thread: program counter and stack pointer. `context`
+ * is the third argument of a signal handler. */
 #ifndef FB_OS_FAULT_H
 #define FB_OS_FAULT_H
 
