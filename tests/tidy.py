@@ -4,8 +4,8 @@
 	tests/tidy.py [--cc COMPILER] [--library libfiber.so]
 
 Prints one line per finding and ends with 1 if there was any. The floors are read from the table in
-src/README.md: rows that begin with a number, the folders in the second column. Where the last column
-of a row names headers (`wait.h`), files of that row include no others of src/sched/.
+src/README.md: rows that begin with a number, the folders in the second column. Where the last
+column of a row names headers (`wait.h`), files of that row include no others of src/sched/.
 """
 import argparse
 import ast
@@ -20,8 +20,8 @@ FILE_LINES, FUNCTION_LINES, COLUMNS, TAB = 400, 60, 100, 8
 CODE = (".c", ".h", ".S", ".cc", ".py")
 SCRIPTS = ("run", ".ci/run", "bench/run")
 PLATFORM = re.compile(
-    r"^\s*#\s*(?:el)?if.*\b(?:__linux__|__APPLE__|__FreeBSD__|__OpenBSD__|__NetBSD__|__unix__|_WIN\d+|"
-    r"__MINGW\w+|__x86_64__|__i386__|__aarch64__|__arm__|__riscv)\b")
+    r"^\s*#\s*(?:el)?if.*\b(?:__linux__|__APPLE__|__FreeBSD__|__OpenBSD__|__NetBSD__|__unix__|"
+    r"_WIN\d+|__MINGW\w+|__x86_64__|__i386__|__aarch64__|__arm__|__riscv)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.}])/(?:work|root|home|tmp)/\w")
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 DECLARATION = re.compile(r"\b(fiber_\w+)\s*\([^;{]*\)[^;{]*;", re.S)
@@ -148,10 +148,11 @@ def check_shape(files):
 
 def check_platforms(files):
     for path in files:
-        if path.startswith("src/") and not path.startswith("src/os/") and path.endswith((".c", ".h")):
-            for number, line in enumerate(read(path).splitlines(), 1):
-                if PLATFORM.search(line):
-                    yield f"{path}:{number}: asks for a platform outside os and arch: {line.strip()}"
+        if not path.startswith("src/") or path.startswith("src/os/"):
+            continue
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if PLATFORM.search(line):
+                yield f"{path}:{number}: asks for a platform outside os and arch: {line.strip()}"
 
 
 def check_machine_paths(files):
@@ -194,7 +195,7 @@ def declarations(text):
     """(name, line number, documented) of each function that a public header declares.
 
     Documented: the comment stands above it, on its line, or above the first of a block of
-    declarations without an empty line between them. A ruler (---- name ----) is no documentation."""
+    declarations without an empty line between them. A ruler (---- name ----) does not count."""
     comment = re.compile(r"/\*.*?\*/", re.S)
     blank = comment.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
     blank = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", lambda m: re.sub(r"[^\n]", " ", m.group()), blank,
@@ -235,7 +236,7 @@ def check_exports(files, library):
         yield f"{os.path.basename(library)}: {name} is declared in include/, but not there"
     for name in sorted(exported - declared):
         if name.startswith("fiber_"):
-            yield f"{os.path.basename(library)}: {name} is exported, but declared in no public header"
+            yield f"{os.path.basename(library)}: {name} is exported, but in no public header"
 
 
 def main():

@@ -1,6 +1,6 @@
 /* law.h - what many tests need: a law run on 1, 2 and 8 workers, listeners on the loopback, seeds,
- * and checks that nothing was left behind. For Criterion tests; uses cr_expect only, so that all of it
- * may be called on fibers. */
+ * and checks that nothing was left behind. For Criterion tests; uses cr_expect only, so that all of
+ * it may be called on fibers. */
 #ifndef TESTS_LAW_H
 #define TESTS_LAW_H
 
@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs law(arg) as main fiber of a runtime with 1, 2 and then 8 workers; it must return 0 each time.
- * Ends with law_no_leaks(). */
+/* Runs law(arg) as main fiber of a runtime with 1, 2 and then 8 workers; it must return 0 each
+ * time. Ends with law_no_leaks(). */
 void law_holds(fiber_fn *law, void *arg);
 /* The same with options of one's own; `workers` in them is replaced. */
 void law_holds_with(const fiber_options_t *, fiber_fn *law, void *arg);

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""examples.py - every example does what its first comment says, over real sockets.
+
+	tests/examples.py NAME FOLDER
+
+FOLDER is where the programs of examples/ were built; NAME is one of the checks below."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+FOLDER = ""
+PATIENCE = 30  # seconds until a wait for something that must happen is given up
+
+
+def expect(true, what):
+    if not true:
+        sys.exit(f"expected: {what}")
+
+
+class Server:
+    """A program that prints "listening on SCHEME:HOST:PORT" and serves until SIGINT."""
+
+    def __init__(self, name, *arguments):
+        self.name = name
+        self.process = subprocess.Popen([os.path.join(FOLDER, name), *arguments],
+                                        stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        expect(line.startswith("listening on "), f"{name} to listen, not {line!r}")
+        self.address = line.split()[-1]
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(PATIENCE)
+        if kind is None and self.name not in ("echo", "udp_echo"):  # these have no clean end
+            expect(status == 0, f"{self.name} to drain and end with 0, not {status}")
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+
+def program(name, *arguments):
+    """(exit status, what it printed)"""
+    done = subprocess.run([os.path.join(FOLDER, name), *arguments], stdout=subprocess.PIPE,
+                          text=True, timeout=PATIENCE, check=False)
+    return done.returncode, done.stdout
+
+
+def receive_all(connection):
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def receive_until(connection, end):
+    got = b""
+    while not got.endswith(end):
+        piece = connection.recv(65536)
+        expect(piece, f"{end!r}, not the end after {got!r}")
+        got += piece
+    return got
+
+
+# ---- checks --------------------------------------------------------------------------------------
+
+def echo():
+    with Server("echo", "tcp:127.0.0.1:0") as server:
+        clients = [server.connect() for _ in range(50)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d says " % number * 1000)
+        for number, client in enumerate(clients):  # all are open; each gets its own
+            client.shutdown(socket.SHUT_WR)
+            expect(receive_all(client) == b"%d says " % number * 1000, f"echo {number}")
+            client.close()
+
+
+def udp_echo():
+    with Server("udp_echo", "udp:127.0.0.1:0") as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", server.port))
+            sent = {b"", b"x" * 1500} | {b"%d" % number for number in range(30)}
+            for datagram in sent:  # one burst for all four fibers
+                client.send(datagram)
+            expect({client.recv(4096) for _ in sent} == sent, "every datagram back, once")
+
+
+def get(client, path, version="1.1"):
+    client.sendall(f"GET {path} HTTP/{version}\r\nHost: test\r\n\r\n".encode())
+
+
+def answer(body, status="200 OK"):
+    return (f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+
+
+def http():
+    with Server("http", "tcp:127.0.0.1:0") as server:
+        client = server.connect()
+        for number in range(3):
+            get(client, f"/{number}")
+            said = receive_until(client, b"\n")
+            expect(said == answer(f"You asked for /{number}\n"), f"an answer, not {said!r}")
+        get(client, "/a")  # two questions before the first answer
+        get(client, "/b", "1.0")
+        expect(receive_all(client) == answer("You asked for /a\n") + answer("You asked for /b\n"),
+               "both answers, then the end that HTTP/1.0 asked for")
+        for request, reply in ((b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 405"),
+                               (b"\r\n\r\n", b"HTTP/1.1 400"), (b"\0 \0\r\n\r\n", b"HTTP/1.1 400"),
+                               (b"GET /" + b"a" * 4000, b"HTTP/1.1 431")):
+            client = server.connect()
+            client.sendall(request)
+            expect(client.recv(4096).startswith(reply), f"{reply} to {request[:20]}")
+            client.close()
+        with server.connect() as idle, server.connect() as talking:
+            get(talking, "/last")
+            expect(receive_until(talking, b"\n") == answer("You asked for /last\n"), "the answer")
+            server.process.send_signal(signal.SIGINT)  # ends although two connections are open
+            expect(server.process.wait(PATIENCE) == 0, "http to end with 0")
+            expect(receive_all(idle) == b"", "the idle connection to be closed")
+
+
+def delay():
+    with Server("delay_server", "tcp:127.0.0.1:0") as server:
+        status, said = program("delay_client", server.address, "150")
+        lines = [re.fullmatch(r" *(\d+) ms: (\d) waited-(\d+)", line) for line in said.splitlines()]
+        expect(status == 0 and len(lines) == 5 and all(lines), f"five answers, not {said!r}")
+        expect([int(line[3]) for line in lines] == [150, 300, 450, 600, 750],
+               f"answers in order of delay: {said!r}")
+        expect(sorted(int(line[2]) for line in lines) == [1, 2, 3, 4, 5], "numbered requests")
+        expect(all(int(line[1]) >= int(line[3]) for line in lines), f"none too early: {said!r}")
+        expect(int(lines[-1][1]) < 150 + 300 + 450 + 600 + 750, f"all at once: {said!r}")
+        with server.connect() as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            expect(receive_all(client).startswith(b"HTTP/1.0 400"), "400 to a bad request")
+
+
+def chat():
+    with Server("chat", "tcp:127.0.0.1:0") as server:
+        slow, ann, bob = (server.connect() for _ in range(3))
+        # Joined are those who hear: greet until all do.
+        for listener in (bob, slow):
+            listener.settimeout(0.05)
+            while True:
+                ann.sendall(b"hello\n")
+                try:
+                    expect(listener.recv(6) == b"hello\n", "hello")
+                    break
+                except TimeoutError:
+                    pass
+            listener.settimeout(PATIENCE)
+        line = b"y" * 200 + b"\n"
+        many = 60000  # more than the slow one's socket buffers and queue take
+
+        def talk():
+            for _ in range(many // 100):
+                ann.sendall(line * 100)
+            ann.sendall(b"enough\n")
+
+        speaker = threading.Thread(target=talk)
+        speaker.start()
+        heard = receive_until(bob, b"enough\n")  # although `slow` reads nothing
+        speaker.join()
+        expect(heard.count(b"y" * 200) > 0, "bob to hear ann")
+        bob.sendall(b"bye\n")
+        expect(b"bye" in receive_until(ann, b"bye\n"), "ann to hear bob")
+        heard = receive_until(slow, b"lines left out)\n")
+        told = sum(int(n) for n in re.findall(rb"\((\d+) lines left out\)", heard))
+        expect(heard.count(b"y" * 200) + told > 0 and told > 0, "the slow one to be told")
+        for client in (slow, ann, bob):
+            client.close()
+
+
+def proxy():
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        target.settimeout(PATIENCE)
+        port = target.getsockname()[1]
+        with Server("proxy", "tcp:127.0.0.1:0", f"tcp:127.0.0.1:{port}") as server:
+            # The client ends its half first; the answer still comes.
+            client = server.connect()
+            behind, _ = target.accept()
+            client.sendall(b"question")
+            client.shutdown(socket.SHUT_WR)
+            expect(receive_all(behind) == b"question", "the question and its end")
+            behind.sendall(b"answer" * 100000)
+            behind.close()
+            expect(receive_all(client) == b"answer" * 100000, "the answer and its end")
+            # The server ends its half first; the client may still talk.
+            client = server.connect()
+            behind, _ = target.accept()
+            behind.sendall(b"no more from me")
+            behind.shutdown(socket.SHUT_WR)
+            expect(receive_all(client) == b"no more from me", "the server's end")
+            client.sendall(b"but from me")
+            client.close()
+            expect(receive_all(behind) == b"but from me", "the client's words and end")
+
+
+def fan_out():
+    with Server("http", "tcp:127.0.0.1:0") as one, Server("http", "tcp:127.0.0.1:0") as two:
+        status, said = program("fan_out", "20000", one.address, two.address)
+        expect(status == 0 and said.count(" bytes, complete\n") == 2, f"two answers: {said!r}")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            mute = f"tcp:127.0.0.1:{silent.getsockname()[1]}"
+            status, said = program("fan_out", "200", one.address, mute)
+            expect(status == 1 and f"{mute}: 0 bytes, " in said and "timed out" in said.lower(),
+                   f"the deadline to end it: {said!r}")
+        # Nobody listens at `mute` any more: its refusal ends the wait for the one that is silent.
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            deaf = f"tcp:127.0.0.1:{silent.getsockname()[1]}"
+            status, said = program("fan_out", str(PATIENCE * 2000), deaf, mute)
+            expect(status == 1 and "refused" in said.lower(), f"the first error to end all: {said}")
+
+
+def thread_wake():
+    status, said = program("thread_wake")
+    expect(status == 0 and said == "the thread says 42; meanwhile the ticker ticked\n", repr(said))
+
+
+def demo():
+    status, said = program("load", os.path.join(FOLDER, "http"), "200", "1")
+    expect(status == 0 and " 0 wrong, 0 connections failed" in said, said)
+    expect("OS threads" in said and said.count("p99.9") == 2, said)
+
+
+CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
+                                              thread_wake, demo)}
+
+if __name__ == "__main__":
+    FOLDER = sys.argv[2]
+    CHECKS[sys.argv[1]]()
