@@ -232,11 +232,11 @@ def check_exports(files, library):
             yield f"{os.path.basename(library)}: exports {name}"
     declared = {name for path in files if path.startswith("include/")
                 for name, _, _ in declarations(read(path))}
-    for name in sorted(declared - exported):
-        yield f"{os.path.basename(library)}: {name} is declared in include/, but not there"
-    for name in sorted(exported - declared):
-        if name.startswith("fiber_"):
-            yield f"{os.path.basename(library)}: {name} is exported, but in no public header"
+    missing, hidden = declared - exported, {n for n in exported - declared if n.startswith("fiber_")}
+    if missing:
+        yield f"declared in include/, but not in the library: {' '.join(sorted(missing))}"
+    if hidden:
+        yield f"exported, but declared in no public header: {' '.join(sorted(hidden))}"
 
 
 def main():
