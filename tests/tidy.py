@@ -232,7 +232,8 @@ def check_exports(files, library):
             yield f"{os.path.basename(library)}: exports {name}"
     declared = {name for path in files if path.startswith("include/")
                 for name, _, _ in declarations(read(path))}
-    missing, hidden = declared - exported, {n for n in exported - declared if n.startswith("fiber_")}
+    missing = declared - exported
+    hidden = {name for name in exported - declared if name.startswith("fiber_")}
     if missing:
         yield f"declared in include/, but not in the library: {' '.join(sorted(missing))}"
     if hidden:
