@@ -14,7 +14,7 @@
 #include "net/address.h"
 #include "net/resolve.h"
 
-/* ---- parsing ------------------------------------------------------------------------------------*/
+/* ---- parsing ----------------------------------------------------------------------------------*/
 static void expect_host(const char *text, int type, const char *host, const char *service)
 {
 	struct address a;
@@ -51,7 +51,8 @@ static void expect_path(const char *text, int type, const char *path, size_t byt
 	cr_expect(r == 0, "%s: %d", text, r);
 	if (r < 0)
 		return;
-	cr_expect(a.family == AF_UNIX && a.type == type && a.path.sun_family == AF_UNIX, "%s", text);
+	cr_expect(a.family == AF_UNIX && a.type == type, "%s", text);
+	cr_expect(a.path.sun_family == AF_UNIX, "%s", text);
 	cr_expect(a.path_bytes == offsetof(struct sockaddr_un, sun_path) + bytes, "%s", text);
 	cr_expect(memcmp(a.path.sun_path, path, bytes) == 0, "%s", text);
 	cr_expect(address_is_file(&a) == (path[0] != '\0'), "%s", text);
@@ -81,9 +82,9 @@ Test(address, what_is_not_surely_meant_is_refused, .timeout = 10)
 		"tcp:host:-1", "tcp:host:+1", "tcp:host: 80", "tcp:host:80 ", "tcp:host:8o",
 		"tcp:host:65536", "tcp:host:4294967376", "tcp:host:18446744073709551696",
 		"tcp:ho st:80", "tcp:ho\tst:80", "tcp://host:80", "tcp:user@host:80", "tcp:**:80",
-		"tcp:*.host:80", "tcp:::1:80", "tcp:[::1]", "tcp:[::1]80", "tcp:[::1:80", "tcp:::1]:80",
-		"tcp:[]:80", "tcp:[host]:80", "tcp:[127.0.0.1]:80", "tcp:host:ht tp", "tcp:host:ht/tp",
-		"udp:host:80:90", "unix:", "unix:@", "unixgram:", "unixpacket:@", "TCP:host:80",
+		"tcp:*.host:80", "tcp:::1:80", "tcp:[::1]", "tcp:[::1]80", "tcp:[::1:80",
+		"tcp:::1]:80", "tcp:[]:80", "tcp:[host]:80", "tcp:[127.0.0.1]:80", "tcp:host:ht tp",
+		"tcp:host:ht/tp", "udp:host:80:90", "unix:", "unix:@", "unixgram:", "unixpacket:@", "TCP:host:80",
 		" tcp:host:80", "1cp:host:80", "t-p:host:80", "tcp :host:80",
 	};
 
@@ -120,7 +121,7 @@ Test(address, lengths_are_bounded_exactly, .timeout = 10)
 	expect_long("", 's', 900, ":host:80", -EAFNOSUPPORT);
 }
 
-/* ---- printing -----------------------------------------------------------------------------------*/
+/* ---- printing ---------------------------------------------------------------------------------*/
 static void expect_printed(int type, const void *a, size_t bytes, const char *expected)
 {
 	char text[FIBER_ADDRESS_BYTES];
@@ -187,17 +188,18 @@ Test(address, a_buffer_of_any_size_is_never_overrun, .timeout = 10)
 			char text[33];
 
 			memset(text, '#', sizeof text);
-			int r = address_print(SOCK_STREAM, all[i].a, (socklen_t)all[i].bytes, text, size);
+			int r = address_print(SOCK_STREAM, all[i].a, (socklen_t)all[i].bytes, text,
+					      size);
 
 			cr_expect(r == ((int)size > all[i].length ? all[i].length : -ENOSPC));
 			cr_expect(r >= 0 || size == 0 || text[0] == '\0');
 			for (size_t j = size; j < sizeof text; j++)
-				cr_expect(text[j] == '#', "address %zu, size %zu: byte %zu", i, size, j);
+				cr_expect(text[j] == '#', "%zu, size %zu: byte %zu", i, size, j);
 		}
 	}
 }
 
-/* ---- seeded -------------------------------------------------------------------------------------*/
+/* ---- seeded -----------------------------------------------------------------------------------*/
 static void fill(uint64_t *seed, void *memory, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++)
@@ -246,12 +248,14 @@ static void check_parsed(const char *text)
 	char again[FIBER_ADDRESS_BYTES];
 	int r = address_parse(text, &a);
 
-	cr_expect(r == 0 || r == -EINVAL || r == -EAFNOSUPPORT || r == -ENAMETOOLONG, "%s: %d", text, r);
+	cr_expect(r == 0 || r == -EINVAL || r == -EAFNOSUPPORT || r == -ENAMETOOLONG, "%s: %d",
+		  text, r);
 	if (r < 0)
 		return;
 	if (a.family == AF_UNIX) {
-		r = address_print(a.type, (struct sockaddr *)&a.path, a.path_bytes, again, sizeof again);
-		cr_expect(r > 0 && strcmp(text, again) == 0, "%s printed as %s (%d)", text, again, r);
+		r = address_print(a.type, (struct sockaddr *)&a.path, a.path_bytes, again,
+				  sizeof again);
+		cr_expect(r > 0 && strcmp(text, again) == 0, "%s printed as %s", text, again);
 		return;
 	}
 	cr_expect(strlen(a.host) <= ADDRESS_HOST_MOST && strlen(a.service) <= ADDRESS_SERVICE_MOST);
@@ -261,8 +265,8 @@ static void check_parsed(const char *text)
 Test(address, no_text_makes_the_parser_fail_in_any_other_way, .timeout = 60)
 {
 	static const char *const good[] = {
-		"tcp:127.0.0.1:80", "udp:[::1]:53", "tcp:*:http", "unix:/run/app.sock", "unix:@name",
-		"unixgram:./x", "unixpacket:@y",
+		"tcp:127.0.0.1:80", "udp:[::1]:53", "tcp:*:http", "unix:/run/app.sock",
+		"unix:@name", "unixgram:./x", "unixpacket:@y",
 	};
 	static const char likely[] = ":[]@*/.%0159af\0tcpudnixgram ";
 	uint64_t seed = law_seed();
@@ -288,7 +292,7 @@ Test(address, no_text_makes_the_parser_fail_in_any_other_way, .timeout = 60)
 	law_no_leaks();
 }
 
-/* ---- of sockets ---------------------------------------------------------------------------------*/
+/* ---- of sockets -------------------------------------------------------------------------------*/
 static void expect_named(int r, const char *text, const char *expected)
 {
 	cr_expect(r == (int)strlen(expected) && strcmp(text, expected) == 0, "%s (%d), expected %s",

@@ -68,7 +68,7 @@ static void copy_text(char *out, const char *text, size_t bytes, size_t most)
 	out[bytes] = '\0';
 }
 
-/* ---- Unix ---------------------------------------------------------------------------------------*/
+/* ---- Unix -------------------------------------------------------------------------------------*/
 static int parse_path(const char *text, struct address *out)
 {
 	size_t bytes = strlen(text);
@@ -93,7 +93,7 @@ bool address_is_file(const struct address *a)
 	return a->family == AF_UNIX && a->path.sun_path[0] != '\0';
 }
 
-/* ---- host and port ------------------------------------------------------------------------------*/
+/* ---- host and port ----------------------------------------------------------------------------*/
 static int parse_number(const char *text, struct address *out)
 {
 	unsigned port = 0;
@@ -189,7 +189,7 @@ int address_parse(const char *text, struct address *out)
 	return parse_host_port(colon + 1, out);
 }
 
-/* ---- printing -----------------------------------------------------------------------------------*/
+/* ---- printing ---------------------------------------------------------------------------------*/
 static const char *scheme_name(int type, bool is_unix)
 {
 	for (size_t i = 0; i < SCHEMES; i++)
@@ -222,8 +222,8 @@ static int print_in6(const char *scheme, const struct sockaddr_in6 *a, char *tex
 	/* The interface by number: its name would cost system calls, and may change. */
 	if (a->sin6_scope_id)
 		snprintf(zone, sizeof zone, "%%%u", (unsigned)a->sin6_scope_id);
-	return fits(snprintf(text, bytes, "%s:[%s%s]:%u", scheme, number, zone, ntohs(a->sin6_port)),
-		    bytes);
+	return fits(snprintf(text, bytes, "%s:[%s%s]:%u", scheme, number, zone,
+			     ntohs(a->sin6_port)), bytes);
 }
 
 static int print_path(const char *scheme, const struct sockaddr_un *a, socklen_t length,

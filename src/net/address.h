@@ -14,7 +14,7 @@ enum {
 
 struct address {
 	int type;                   /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
-	int family;                 /* AF_UNIX: see path; AF_UNSPEC: host and service, to be resolved */
+	int family;                 /* AF_UNIX: see path; AF_UNSPEC: host and service */
 	union {
 		struct {
 			bool any;           /* host was `*`, and is empty */

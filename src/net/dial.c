@@ -22,7 +22,7 @@ struct dial {
 	struct addrinfo *peers, *locals;  /* not for AF_UNIX; locals: NULL unless bound */
 };
 
-/* ---- what is asked for --------------------------------------------------------------------------*/
+/* ---- what is asked for ------------------------------------------------------------------------*/
 static int parse_local(struct dial *d, const char *text)
 {
 	int r = address_parse(text, &d->local);
@@ -50,7 +50,7 @@ static int parse(struct dial *d, const char *text, const fiber_net_options_t *o)
 	return o->local ? parse_local(d, o->local) : 0;
 }
 
-/* ---- unix ---------------------------------------------------------------------------------------*/
+/* ---- unix -------------------------------------------------------------------------------------*/
 static fiber_fd dial_unix(const struct dial *d)
 {
 	fiber_fd fd = socket_open(AF_UNIX, d->peer.type, 0);
@@ -69,7 +69,7 @@ static fiber_fd dial_unix(const struct dial *d)
 	return fd;
 }
 
-/* ---- tcp, udp -----------------------------------------------------------------------------------*/
+/* ---- tcp, udp ---------------------------------------------------------------------------------*/
 /* The first local address of the peer's family. A port that was asked for by number serves several
  * attempts, and connections of the past may linger on it. */
 static int bind_local(fiber_fd fd, const struct dial *d, int family)

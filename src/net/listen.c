@@ -19,7 +19,7 @@ static int backlog_of(const struct address *a, const fiber_net_options_t *o)
 	return a->type == SOCK_DGRAM ? -1 : o->backlog;
 }
 
-/* ---- tcp, udp -----------------------------------------------------------------------------------*/
+/* ---- tcp, udp ---------------------------------------------------------------------------------*/
 /* SO_REUSEADDR is for TCP, where it lets a server come back while its old connections linger. A UDP
  * socket with it would take the datagrams of another that has it too. */
 static int prepare(fiber_fd fd, const struct addrinfo *at, const fiber_net_options_t *o)
@@ -54,8 +54,9 @@ static fiber_fd open_at(const struct addrinfo *at, const struct address *a,
 	return fd;
 }
 
-/* This machine does not have the address, or not even the family: the next may do. Nothing else is a
- * reason to go on: a server that silently listens at its second address is not where it should be. */
+/* This machine does not have the address, or not even the family: the next may do. Nothing else is
+ * a reason to go on: a server that silently listens at its second address is not where it should
+ * be. */
 static bool is_not_here(int error)
 {
 	return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
@@ -90,7 +91,7 @@ static fiber_fd listen_inet(const struct address *a, const fiber_net_options_t *
 	return fd;
 }
 
-/* ---- unix ---------------------------------------------------------------------------------------*/
+/* ---- unix -------------------------------------------------------------------------------------*/
 static fiber_fd listen_unix(const struct address *a, const fiber_net_options_t *o)
 {
 	fiber_fd fd = socket_open(AF_UNIX, a->type, 0);

@@ -1,16 +1,16 @@
 /* race.c - happy eyeballs (RFC 8305): several addresses of one peer, the first that answers wins.
  *
- * getaddrinfo has sorted the addresses by preference. Attempts begin with the first and then alternate
- * between its family and the others, so that one dead family costs one pause and not one a
- * address; the next begins STAGGER after the last, or at once when one has failed.
+ * getaddrinfo has sorted the addresses by preference. Attempts begin with the first and then
+ * alternate between its family and the others, so that one dead family costs one pause and not one
+ * a address; the next begins STAGGER after the last, or at once when one has failed.
  *
- * All attempts belong to the dialing fiber: connect(2) starts them, fiber_poll waits for all of them. A
- * fiber an attempt was rejected: the same order of events takes three times the code, and an
- * interruption would have to wait for all of them. So nothing can leak: every open descriptor is in
- * `polls` until the race ends, and the end closes all but the winner.
+ * All attempts belong to the dialing fiber: connect(2) starts them, fiber_poll waits for all of
+ * them. A fiber an attempt was rejected: the same order of events takes three times the code, and
+ * an interruption would have to wait for all of them. So nothing can leak: every open descriptor
+ * is in `polls` until the race ends, and the end closes all but the winner.
  *
- * connect(2) is also how an attempt's end is learned, by calling it again: it says EALREADY as long as
- * nothing is decided, so a wake-up without cause does no harm. */
+ * connect(2) is also how an attempt's end is learned, by calling it again: it says EALREADY as
+ * long as nothing is decided, so a wake-up without cause does no harm. */
 #include "net/race.h"
 
 #include <errno.h>
@@ -37,8 +37,9 @@ struct race {
 	int error;                        /* what to say if nobody wins; 0: nothing yet */
 };
 
-/* ---- order --------------------------------------------------------------------------------------*/
-static const struct addrinfo *find(const struct race *race, const struct addrinfo *from, unsigned side)
+/* ---- order ------------------------------------------------------------------------------------*/
+static const struct addrinfo *find(const struct race *race, const struct addrinfo *from,
+				   unsigned side)
 {
 	while (from && (from->ai_family != race->family) != (side == 1))
 		from = from->ai_next;
@@ -60,7 +61,7 @@ static const struct addrinfo *take_next(struct race *race)
 	return peer;
 }
 
-/* ---- attempts -----------------------------------------------------------------------------------*/
+/* ---- attempts ---------------------------------------------------------------------------------*/
 static bool is_about_routes(int error)
 {
 	return error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EADDRNOTAVAIL ||

@@ -8,8 +8,9 @@
 /* A fresh non-blocking socket for one attempt, or -errno. */
 typedef fiber_fd race_open(const struct addrinfo *peer, void *arg);
 
-/* Connects a stream socket to one of `list`, which is not empty. Parks; interruptible. The connected
- * descriptor, or -errno: -ECANCELED, or the first failure that is not about missing routes. */
+/* Connects a stream socket to one of `list`, which is not empty. Parks; interruptible. The
+ * connected descriptor, or -errno: -ECANCELED, or the first failure that is not about missing
+ * routes. */
 fiber_fd race_connect(const struct addrinfo *list, race_open *open, void *arg);
 
 #endif

@@ -78,7 +78,7 @@ int socket_start_connect(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
 	return 0;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------*/
+/* ---- text -------------------------------------------------------------------------------------*/
 static int get_name(fiber_fd fd, bool peer, struct sockaddr *a, socklen_t *bytes)
 {
 	if ((peer ? getpeername(fd, a, bytes) : getsockname(fd, a, bytes)) < 0)

@@ -1,20 +1,21 @@
 /* unix.c - socket files: bound where a dead server's file may lie.
  *
- * bind(2) makes the file and never removes it; a second bind fails whether its owner lives or not. The
- * only way to tell is to connect: refused means that nobody listens. So an old file is tried, removed if
- * dead, and bind is called again.
+ * bind(2) makes the file and never removes it; a second bind fails whether its owner lives or not.
+ * The only way to tell is to connect: refused means that nobody listens. So an old file is tried,
+ * removed if dead, and bind is called again.
  *
- * Between another server's bind and its listen its file looks dead too, and two servers that found the
- * same dead file could remove each other's new one. Therefore bind-and-listen is one step under a
- * lock on the directory (flock: advisory, released by the kernel with its holder, no file left
- * behind). Rejected: a lock file beside the socket (stays for ever, or is removed in yet another race);
- * binding under a temporary name and rename(2) (atomic, but getsockname tells the temporary name to
- * this server and to all its clients, and rename replaces a live server's file unasked).
+ * Between another server's bind and its listen its file looks dead too, and two servers that found
+ * the same dead file could remove each other's new one. Therefore bind-and-listen is one step
+ * under a lock on the directory (flock: advisory, released by the kernel with its holder, no file
+ * left behind). Rejected: a lock file beside the socket (stays for ever, or is removed in yet
+ * another race); binding under a temporary name and rename(2) (atomic, but getsockname tells the
+ * temporary name to this server and to all its clients, and rename replaces a live server's file
+ * unasked).
  *
- * What remains: programs that do not take this lock; directories that cannot be opened for reading or
- * whose file system knows no locks. There the window is the time between two system calls. And
- * whoever holds the directory's lock for long, for purposes of his own, delays the start of a server;
- * the caller's deadline bounds it. */
+ * What remains: programs that do not take this lock; directories that cannot be opened for reading
+ * or whose file system knows no locks. There the window is the time between two system calls. And
+ * whoever holds the directory's lock for long, for purposes of his own, delays the start of a
+ * server; the caller's deadline bounds it. */
 #include "net/unix.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@
 
 #define LOCK_PAUSE (2 * FIBER_MILLISECOND)
 
-/* ---- the lock -----------------------------------------------------------------------------------*/
+/* ---- the lock ---------------------------------------------------------------------------------*/
 static int open_directory(const char *path)
 {
 	char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
@@ -52,8 +53,8 @@ static int try_lock(int directory)
 	return 0;
 }
 
-/* *lock: a descriptor whose close(2) unlocks, or -1: no lock is to be had here, go on without. 0, or
- * why fiber_sleep ended. */
+/* *lock: a descriptor whose close(2) unlocks, or -1: no lock is to be had here, go on without. 0,
+ * or why fiber_sleep ended. */
 static int lock_directory(const char *path, int *lock)
 {
 	int directory = open_directory(path), r;
@@ -75,7 +76,7 @@ static int lock_directory(const char *path, int *lock)
 	return 0;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------*/
+/* ---- the file ---------------------------------------------------------------------------------*/
 static int open_probe(int type)
 {
 	return socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -117,10 +118,10 @@ static int bind_replacing(fiber_fd fd, const struct address *a)
 	return r < 0 ? r : socket_bind(fd, name, a->path_bytes);
 }
 
-/* The socket's own mode is what Linux gives the file, less the umask: set before bind, the file never
- * grants more than was asked, not for a moment. Other systems refuse; there the window is the time
- * until set_mode, in which nobody listens yet. The umask itself belongs to the whole process and
- * cannot be changed for one call. */
+/* The socket's own mode is what Linux gives the file, less the umask: set before bind, the file
+ * never grants more than was asked, not for a moment. Other systems refuse; there the window is
+ * the time until set_mode, in which nobody listens yet. The umask itself belongs to the whole
+ * process and cannot be changed for one call. */
 static void narrow_mode(fiber_fd fd, unsigned mode)
 {
 	(void)fchmod(fd, (mode_t)mode);
