@@ -1,0 +1,21 @@
+/* overflow_fiber.c - what the report of an overflow and the check ask of the scheduler. Nothing
+ * here takes a lock: the signal handler calls it. */
+#include "sched/overflow.h"
+#include "sched/worker.h"
+
+void overflow_describe(const void *owner, struct overflow_fiber *out)
+{
+	struct fiber *f = (struct fiber *)(uintptr_t)owner;
+	struct cold *cold = fiber_cold(f);
+
+	out->id = fiber_handle(f).id;
+	out->name = (const char *)cold->name; /* ends with a zero: fiber_name_words */
+	out->spawned_at = cold->spawned_at;
+}
+
+const struct stack *overflow_stack(void)
+{
+	struct worker *w = worker_self();
+
+	return w ? fiber_cold(w->current)->stack : NULL;
+}
