@@ -1,37 +1,12 @@
-/* law.c - see law.h. */
+/* law.c - laws on fibers, descriptors and sockets; see law.h. */
 #include "law.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define LAW_LEAKS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LAW_LEAKS 1
-#endif
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LAW_SLOW 1
-#endif
-#endif
-
-#if defined(LAW_LEAKS)
-int __lsan_do_recoverable_leak_check(void);
-#endif
-
-void law_no_leaks(void)
-{
-#if defined(LAW_LEAKS)
-	cr_expect(__lsan_do_recoverable_leak_check() == 0, "memory was leaked");
-#endif
-}
 
 int law_run(unsigned workers, fiber_fn *law, void *arg)
 {
@@ -129,36 +104,4 @@ int law_tcp_pair(int out[2])
 		close(out[0]);
 	close(listener);
 	return r;
-}
-
-uint64_t law_seed(void)
-{
-	const char *given = getenv("FIBER_SEED");
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t seed = given ? strtoull(given, NULL, 0)
-			      : (uint64_t)now.tv_nsec * 2654435761u ^ (uint64_t)getpid();
-
-	fprintf(stderr, "FIBER_SEED=%" PRIu64 "\n", seed);
-	return seed;
-}
-
-/* splitmix64 */
-uint64_t law_random(uint64_t *state)
-{
-	uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
-unsigned law_rounds(unsigned n)
-{
-#if defined(LAW_SLOW)
-	return n < 10 ? 1 : n / 10;
-#else
-	return n;
-#endif
 }

@@ -1,0 +1,248 @@
+/* What unwinders make of a context, and of every single instruction of the switch. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unwind.h>
+
+#include "arch.h"
+#include "law.h"
+#include "registers.h"
+
+static _Alignas(64) char stack[128 * 1024];
+static void *here, *there;
+
+static void *const top = stack + sizeof stack;
+
+enum { FRAMES_MOST = 256 };
+
+struct walk {
+	unsigned frames;
+	uintptr_t ip[FRAMES_MOST];
+	uint64_t registers[FRAMES_MOST][REGISTERS];
+	_Unwind_Reason_Code end;
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *argument)
+{
+	static const int dwarf[REGISTERS] = { 3, 6, 12, 13, 14, 15 }; /* psABI, figure 3.36 */
+	struct walk *w = argument;
+
+	if (w->frames == FRAMES_MOST)
+		return _URC_NORMAL_STOP;
+	w->ip[w->frames] = _Unwind_GetIP(context);
+	if (!w->ip[w->frames]) /* libgcc shows the end of the stack as a frame, too */
+		return _URC_NO_REASON;
+	for (int i = 0; i < REGISTERS; i++)
+		w->registers[w->frames][i] = _Unwind_GetGR(context, dwarf[i]);
+	w->frames++;
+	return _URC_NO_REASON;
+}
+
+static void walk(struct walk *w)
+{
+	w->frames = 0;
+	w->end = _Unwind_Backtrace(note_frame, w);
+}
+
+/* The function that this return address belongs to, by the unwind tables: they name functions
+ * without a symbol too, and look up the byte before. */
+static void *function_of(uintptr_t return_address)
+{
+	return _Unwind_FindEnclosingFunction((void *)return_address);
+}
+
+static struct walk walked;
+
+static __attribute__((__noinline__)) int descend(unsigned depth)
+{
+	volatile int below = 0;
+
+	if (depth)
+		below = descend(depth - 1);
+	else
+		walk(&walked);
+	return below + 1; /* not a tail call */
+}
+
+static void walk_at(uintptr_t depth)
+{
+	for (;;) {
+		volatile int frames = descend((unsigned)depth);
+
+		(void)frames;
+		depth = arch_switch(&there, here, 0);
+	}
+}
+
+/* The trampoline: the address one past its nop, as a first frame has it, leads there. */
+static void *arch_entry(void)
+{
+	char memory[128];
+	void **frame = arch_frame(memory + sizeof memory, walk_at, 0);
+
+	return function_of((uintptr_t)frame[7]);
+}
+
+Test(arch_walk, a_walk_from_any_depth_ends_at_the_entry, .timeout = 10)
+{
+	static const unsigned depths[] = { 0, 1, 7, 100 };
+
+	there = arch_frame(top, walk_at, arch_control_words());
+	for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+		unsigned last, n = 0;
+
+		arch_switch(&here, there, depths[i]);
+		last = walked.frames - 1;
+		cr_expect(walked.end == _URC_END_OF_STACK, "it ended with %d", walked.end);
+		cr_expect(function_of(walked.ip[last]) == arch_entry());
+		cr_expect(function_of(walked.ip[last - 1]) == (void *)walk_at);
+		for (unsigned f = 0; f < walked.frames; f++)
+			n += function_of(walked.ip[f]) == (void *)descend;
+		cr_expect(n == depths[i] + 1, "%u frames of %u", n, depths[i] + 1);
+	}
+}
+
+/* Single steps: a trap after every instruction of a switch, and a walk from each. What must be
+ * there is
+ *
+ *	before the exchange of stacks		after it
+ *	the switch				the switch
+ *	switch_with, registers as loaded	switch_with, registers as loaded by the other side
+ *	... to main				... to the trampoline
+ *
+ * or the other way round. */
+static struct {
+	struct walk walk;
+	uint64_t loaded[2][REGISTERS]; /* 0: on the test's own stack, 1: on the context's */
+	unsigned steps, first_frames;
+	bool inside;
+	unsigned wrong_caller, wrong_registers, wrong_end, both_sides;
+} stepping;
+
+static bool on_stack(uintptr_t sp)
+{
+	return sp - (uintptr_t)stack <= sizeof stack;
+}
+
+static bool is_switch(const void *function)
+{
+	return function == (void *)arch_switch || function == (void *)arch_switch_bare;
+}
+
+/* The frame that was interrupted: the one whose ip is exactly there. */
+static unsigned interrupted_frame(const struct walk *w, uintptr_t pc)
+{
+	unsigned f = 0;
+
+	while (f < w->frames && w->ip[f] != pc)
+		f++;
+	return f;
+}
+
+static void check_walk(const struct walk *w, unsigned caller, bool away)
+{
+	void *function = function_of(w->ip[caller]);
+	bool ends_at_entry = function_of(w->ip[w->frames - 1]) == arch_entry();
+
+	if (w->end != _URC_END_OF_STACK || ends_at_entry != away)
+		stepping.wrong_end++;
+	if (function == arch_entry()) {
+		stepping.first_frames++; /* never ran: nothing has called and nothing is loaded */
+		return;
+	}
+	if (function != (void *)switch_with)
+		stepping.wrong_caller++;
+	if (memcmp(w->registers[caller], stepping.loaded[away], sizeof stepping.loaded[0]))
+		stepping.wrong_registers++;
+}
+
+/* The switch keeps nothing below its stack pointer: rules that still look there are stale. */
+__attribute__((__no_sanitize__("address", "thread"))) static void wipe_below(uintptr_t sp)
+{
+	for (int i = 1; i <= 8; i++)
+		((volatile uint64_t *)sp)[-i] = 0xdddddddddddddddd;
+}
+
+static void step(int signal, siginfo_t *info, void *context)
+{
+	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
+	uintptr_t pc = (uintptr_t)m->gregs[REG_RIP];
+	bool away = on_stack((uintptr_t)m->gregs[REG_RSP]);
+	unsigned frame;
+
+	(void)signal, (void)info;
+	if (!is_switch(function_of(pc + 1))) {
+		/* Not there yet, or through: then the steps end. */
+		if (stepping.inside)
+			m->gregs[REG_EFL] &= ~(greg_t)0x100;
+		stepping.inside = false;
+		return;
+	}
+	stepping.inside = true;
+	stepping.steps++;
+	stepping.both_sides |= 1u << away;
+	wipe_below((uintptr_t)m->gregs[REG_RSP]);
+	walk(&stepping.walk);
+	frame = interrupted_frame(&stepping.walk, pc);
+	if (frame + 1 >= stepping.walk.frames)
+		stepping.wrong_end++;
+	else
+		check_walk(&stepping.walk, frame + 1, away);
+}
+
+struct exchange {
+	const void *go;
+	uint64_t control_words;
+	uint64_t random;
+};
+
+static void step_there(uintptr_t message)
+{
+	const struct exchange *x = (const struct exchange *)message;
+	uint64_t out[REGISTERS], random = ~x->random;
+
+	for (;;) {
+		adversarial(stepping.loaded[1], &random);
+		switch_with(stepping.loaded[1], out, &there, here, 0, x->go, x->control_words, 1);
+	}
+}
+
+static void walks_are_right_at_every_instruction(const void *go)
+{
+	static char alternate[256 * 1024];
+	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct exchange x = { go, arch_control_words(), law_seed() };
+	uint64_t out[REGISTERS], random = x.random;
+
+	sigaltstack(&(stack_t){ .ss_sp = alternate, .ss_size = sizeof alternate }, NULL);
+	sigaction(SIGTRAP, &action, NULL);
+	walk(&stepping.walk); /* the first one of a process may load and allocate */
+	there = arch_frame(top, step_there, x.control_words);
+	for (unsigned i = 0; i < 3; i++) {
+		adversarial(stepping.loaded[0], &random);
+		switch_with(stepping.loaded[0], out, &here, there, (uintptr_t)&x, go,
+			    x.control_words, 1);
+	}
+	sigaction(SIGTRAP, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+	/* Three switches there and three back, alike, of 15 instructions or more. */
+	cr_expect(stepping.steps >= 6 * 15 && stepping.steps % 6 == 0, "%u steps", stepping.steps);
+	cr_expect(stepping.both_sides == 3);
+	cr_expect(stepping.first_frames > 0);
+	cr_expect(stepping.wrong_caller == 0, "%u name another caller",
+		  stepping.wrong_caller);
+	cr_expect(stepping.wrong_registers == 0, "%u find wrong registers",
+		  stepping.wrong_registers);
+	cr_expect(stepping.wrong_end == 0, "%u do not end cleanly", stepping.wrong_end);
+}
+
+Test(arch_walk, walks_are_right_at_every_instruction_of_a_switch, .timeout = 60)
+{
+	walks_are_right_at_every_instruction(arch_switch);
+}
+
+Test(arch_walk, walks_are_right_at_every_instruction_of_a_bare_switch, .timeout = 60)
+{
+	walks_are_right_at_every_instruction(arch_switch_bare);
+}
