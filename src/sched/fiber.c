@@ -42,11 +42,8 @@ static struct fiber *new_chunk(uint32_t which)
 
 	if (!base)
 		return NULL;
-	for (uint32_t i = 0; i < CHUNK_BLOCKS; i++) {
+	for (uint32_t i = 0; i < CHUNK_BLOCKS; i++)
 		base[i].index = which * CHUNK_BLOCKS + i;
-		atomic_store_explicit(&base[i].state, UINT64_C(1) << 24, memory_order_relaxed);
-		atomic_store_explicit(&base[i].join, JOIN_WORD(1, JOIN_NONE), memory_order_relaxed);
-	}
 	atomic_store_explicit(&chunk[which], base, memory_order_release);
 	return base;
 }

@@ -7,8 +7,9 @@
  *
  * The words that several threads write, and their protocols:
  *
- *  state   generation:40 | flags:24. Every change is a CAS or an RMW that keeps the generation, so
- *          a request by handle never reaches the block's next life.
+ *  state   generation:40 | flags:24. The generation is odd while the block is in use. Every change is a
+ *          CAS or an RMW that keeps the generation, so a request by handle never reaches the
+ *          block's next life.
  *            CANCEL   sticky; set by anybody. Protocol "request": set the bit, then post the fiber to its
  *                     home worker's inbox (unless not STARTED). Only the home worker ends waits for it, so
  *                     nothing can come between a wait's begin and its park.
@@ -101,7 +102,7 @@ enum {
 	F_PINNED = 1u << 7,     /* roaming, but fiber_pin */
 	F_MAIN = 1u << 8,       /* the runtime ends with it */
 	F_LOOP = 1u << 9,       /* no fiber: a worker's own context */
-	F_DROPPED = 1u << 10,   /* its scopes are gone: it is ending */
+	F_ARMED = 1u << 10,     /* its timer is in its home's heap, perhaps */
 };
 
 struct fiber {
@@ -170,6 +171,8 @@ struct extra {
 };
 
 /* ---- the slab ----------------------------------------------------------------------------------*/
+enum { FIBER_CACHE_MOST = 8192 };
+
 /* A private list of free blocks, refilled from the slab. Belongs to one thread. */
 struct fiber_cache {
 	struct fiber *free;
@@ -192,18 +195,21 @@ static inline struct fiber *fiber_block_get(struct fiber_cache *cache)
 	return f;
 }
 
-enum { FIBER_CACHE_MOST = 8192 };
+/* The block's next life begins: whoever gets its handle from now on means this one. */
+static inline void fiber_block_open(struct fiber *f)
+{
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed) + (1u << 24);
 
-/* Starts the block's next life: from here on no handle of this one matches. */
+	atomic_store_explicit(&f->state, state, memory_order_relaxed);
+	atomic_store_explicit(&f->join, state | JOIN_NONE, memory_order_relaxed);
+}
+
+/* Its life is over: no handle matches any more. */
 static inline void fiber_block_put(struct fiber_cache *cache, struct fiber *f)
 {
-	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed)) + 1;
+	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
 
-	generation &= CLAIM_TICKET_MASK;
-	if (unlikely(generation == 0))
-		generation = 1;
-	atomic_store_explicit(&f->state, generation << 24, memory_order_release);
-	atomic_store_explicit(&f->join, JOIN_WORD(generation, JOIN_NONE), memory_order_release);
+	atomic_store_explicit(&f->state, (generation + 1) << 24, memory_order_release);
 	f->next = cache->free;
 	cache->free = f;
 	if (unlikely(++cache->count > FIBER_CACHE_MOST))
@@ -234,8 +240,9 @@ static inline struct fiber *fiber_find(fiber_t h)
 {
 	struct fiber *f = fiber_at((uint32_t)h.id & 0xffffffu);
 
-	if (!f || STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_acquire)) !=
-			  handle_generation(h))
+	if (!f || !(handle_generation(h) & 1) ||
+	    STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_acquire)) !=
+		    handle_generation(h))
 		return NULL;
 	return f;
 }

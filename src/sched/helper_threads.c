@@ -20,14 +20,16 @@ struct helper_pool helper_pool;
 static pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- a helper's life ---------------------------------------------------------------------------*/
+/* Two kinds stay open. A fault that is blocked kills without asking the program's handler; and a
+ * background job that reads its terminal is stopped only by a signal that is not blocked. */
 static void block_signals(struct helper *h)
 {
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
+	static const int open[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL, SIGTRAP,
+				    SIGABRT, SIGSYS,  SIGTTIN, SIGTTOU };
 
-	/* A fault that is blocked kills without asking the program's handler. */
 	sigfillset(&h->mask);
-	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-		sigdelset(&h->mask, faults[i]);
+	for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+		sigdelset(&h->mask, open[i]);
 	pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
 }
 

@@ -83,7 +83,7 @@ static int submit(struct helpers_job *job)
 static void ask_back(struct helpers_job *job)
 {
 	atomic_store_explicit(&job->stop, 1, memory_order_relaxed);
-	if (job->helper)
+	if (job->helper && (job->flags & HELPERS_STOPPABLE))
 		kick_send(job->helper->self);
 }
 

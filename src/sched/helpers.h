@@ -55,9 +55,10 @@ struct helpers_job {
  * returned; a stoppable job that came back with -EINTR because of an interruption: -ECANCELED.
  * -EAGAIN: there is no helper, and none could be started. -ENOMEM, -ECHILD: as wait_self. */
 int helpers_call(struct helpers_job *);
-/* Another thread asks a stoppable job to come back: it ends with -EINTR, soon if this is repeated
- * (a signal may come just before the system call), or with what it had already reached. The job's
- * memory must be sure to stay. */
+/* Another thread asks a job to come back: `stop` is set, and a stoppable one ends with -EINTR, soon if
+ * this is repeated (a signal may come just before the system call), or with what it had already
+ * reached. A job that is not submitted yet or has ended is left alone. Its memory must be sure to
+ * stay. */
 void helpers_recall(struct helpers_job *);
 
 /* A runtime starts, and wants at most so many helpers (0: 64). */

@@ -65,6 +65,18 @@ static void write_backtrace(struct line *l, const void *pc)
 	write_frames(l, n - OUTERMOST, n);
 }
 
+static void write_fiber(struct line *l, const struct stack *s)
+{
+	struct overflow_fiber fiber = { .name = "" };
+
+	overflow_describe(s->owner, &fiber);
+	line_text(l, "fiber ");
+	line_number(l, fiber.id, 10);
+	line_text(l, " \"");
+	line_text(l, fiber.name);
+	line_text(l, "\"");
+}
+
 static void write_cause(struct line *l, const struct stack *s, const void *address,
 			const struct overflow_call *call)
 {
@@ -87,10 +99,26 @@ static void write_cause(struct line *l, const struct stack *s, const void *addre
 	}
 }
 
-static void write_spawn(struct line *l, const void *spawned_at)
+/* The stack pointer was in the slot of s. Either the thread is in the middle of a switch, or the
+ * frame that it got there by began in somebody else's. */
+static void write_suspect(struct line *l, const struct stack *s)
 {
-	void *at = (void *)(uintptr_t)spawned_at;
+	const struct stack *running = overflow_stack();
 
+	if (!running || running == s || !running->owner)
+		return;
+	line_text(l, "  or it was ");
+	write_fiber(l, running);
+	line_text(l, ", which ran here: a large frame of it may have stepped over its own guard\n");
+}
+
+static void write_spawn(struct line *l, const struct stack *s)
+{
+	struct overflow_fiber fiber = { .name = "" };
+	void *at;
+
+	overflow_describe(s->owner, &fiber);
+	at = (void *)(uintptr_t)fiber.spawned_at;
 	if (!at)
 		return;
 	line_text(l, "  spawned at ");
@@ -113,17 +141,13 @@ static void write_remedy(struct line *l, const struct stack *s)
 void overflow_report(const struct stack *s, const void *address, const void *pc,
 		     const struct overflow_call *call)
 {
-	struct overflow_fiber fiber = { .name = "" };
 	struct line l = { .length = 0 };
 
-	overflow_describe(s->owner, &fiber);
-	line_text(&l, "fiber: stack overflow: fiber ");
-	line_number(&l, fiber.id, 10);
-	line_text(&l, " \"");
-	line_text(&l, fiber.name);
-	line_text(&l, "\"");
+	line_text(&l, "fiber: stack overflow: ");
+	write_fiber(&l, s);
 	write_cause(&l, s, address, call);
-	write_spawn(&l, fiber.spawned_at);
+	write_suspect(&l, s);
+	write_spawn(&l, s);
 	write_remedy(&l, s);
 	write_backtrace(&l, pc);
 }

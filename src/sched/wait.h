@@ -108,7 +108,8 @@ ssize_t wait_op(struct poller_op *, enum wait_what, int64_t until);
 /* Several IO_POLL operations in one WAITING wait (select, fiber_poll): between wait_begin and
  * wait_park, for each op with owner, ticket and index set. POLLER_DONE: op->result is there. */
 int wait_submit(struct poller_op *);
-/* After that wait: takes it back if still in flight, and stays until it is. */
+/* After that wait, for every op given to wait_submit: takes it back if still in flight, and stays until
+ * it is. */
 void wait_retrieve(struct poller_op *);
 /* What `forget` or `wait` gave back: tells each owner. Any thread. */
 void wait_ops_back(struct list *back);

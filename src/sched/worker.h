@@ -7,6 +7,7 @@
 #include "os/spin.h"
 #include "poller/poller.h"
 #include "sched/fiber.h"
+#include "sched/wait.h"
 
 enum {
 	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the world */
@@ -46,10 +47,11 @@ struct worker {
 	struct os_thread *thread;
 	unsigned number;                /* 1..n */
 	unsigned victim;                /* where the next search begins */
-	bool running;                   /* its thread was started, or is the caller's */
 
+	_Atomic(struct fiber *) shown;  /* current, for others to look at */
 	/* Statistics: written by the owner, read by anybody. `waiting` sums up over workers. */
 	_Atomic uint64_t spawned, ended, switches, steals, remote_wakes, polls;
+	_Atomic uint64_t timers_seen, stacks_seen; /* when it last looked */
 	_Atomic uint64_t flight_begun, flight_over, parked, resumed;
 
 	/* Shared. */
@@ -59,7 +61,8 @@ struct worker {
 	struct queue roam;                    /* runnable fibers that anyone may take */
 	_Atomic uint32_t roam_count;
 	struct list idle;                     /* in runtime->idle; guarded by runtime->idle_guard */
-	_Atomic bool is_idle;
+	_Atomic uint64_t wakes_paid;          /* wake-ups of its poller that others have finished */
+	uint64_t wakes_owed;                  /* the owner's: how many it knows of */
 };
 
 struct runtime {
@@ -69,14 +72,17 @@ struct runtime {
 	unsigned workers;
 	uint32_t fiber_flags;           /* what every fiber starts with */
 	struct worker *worker;          /* array; worker[0] has number 1 */
+	uint64_t control_words;         /* of the thread that made it */
 	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every park */
 
 	_Atomic bool cancelled;         /* fibers are born cancelled */
 	_Atomic bool ending;            /* stop when the last fiber has ended */
 	_Atomic bool stopping;          /* loops return */
 	_Atomic bool stacks_short;      /* spawn takes the stack itself, so that it can say so */
+	_Atomic bool careful;           /* spawn: one of the above or fibers_max needs a look */
+	bool own_thread;                /* fiber_run: the caller's thread is worker 1 */
 	bool deadlocked;                /* guarded by idle_guard; once reported */
-	int main_result;
+	_Atomic int main_result;
 
 	struct spin idle_guard;         /* guards idle, deadlocked */
 	struct list idle;
@@ -93,7 +99,13 @@ struct runtime {
 struct worker *worker_self(void);
 void worker_set_self(struct worker *);
 
-/* ---- worker.c: queues and switching -----------------------------------------------------------*/
+static inline void worker_show(struct worker *w, struct fiber *f)
+{
+	w->current = f;
+	atomic_store_explicit(&w->shown, f, memory_order_relaxed);
+}
+
+/* ---- worker.c: queues ---------------------------------------------------------------------------*/
 static inline void queue_push(struct queue *q, struct fiber *f)
 {
 	f->next = NULL;
@@ -120,20 +132,29 @@ void worker_ready_next(struct worker *w, struct fiber *f);
 /* Tells the home worker of f why it should look at it; any thread. */
 void worker_post(struct fiber *f, uint32_t reason);
 void worker_rouse(struct worker *w);
-/* Leaves the running fiber, which must be somebody else's to wake, for the next runnable one. */
-void worker_park(struct worker *w);
-void worker_yield(struct worker *w);
-/* Never comes back: the running fiber's stack is given up. */
-_Noreturn void worker_leave(struct worker *w, struct fiber *successor, struct stack *dead);
 /* Looks at the world: inbox, due timers, the poller, the oldest unstarted fiber. */
 void worker_look(struct worker *w);
 void worker_run_timers(struct worker *w);
 void worker_take_inbox(struct worker *w);
+/* A runnable roaming fiber of `from`; w becomes its home. NULL: none. */
+struct fiber *worker_take_roaming(struct worker *from, struct worker *w);
 /* Whoever is queued here: next, ready, roaming, unstarted; started. NULL: nobody. */
 struct fiber *worker_pick(struct worker *w);
-/* Gives an unstarted fiber its stack. -ENOMEM: it has ended instead, unrun. */
-int worker_start(struct worker *w, struct fiber *f);
+/* Wakes the worker's thread, whose sleep the caller has ended in the inbox. */
+void worker_wake(struct worker *w);
 void worker_loop(struct worker *w);
+
+/* ---- switch.c: from one fiber to the next --------------------------------------------------------*/
+/* Leaves the running fiber, which is somebody else's to wake, for the next runnable one. */
+void switch_park(struct worker *w);
+/* Lets the others run first; returns at once if there are none. */
+void switch_yield(struct worker *w);
+/* From the worker's own context to a fiber and back. */
+void switch_run(struct worker *w, struct fiber *f);
+/* Never comes back: the running fiber's stack is given up. `successor` may be NULL: whoever is next. */
+_Noreturn void switch_leave(struct worker *w, struct fiber *successor, struct stack *dead);
+/* Gives an unstarted fiber its stack and first frame. -ENOMEM: nothing happened. */
+int switch_start(struct worker *w, struct fiber *f);
 
 /* ---- idle.c ------------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
@@ -142,25 +163,74 @@ struct fiber *idle_search(struct worker *w);
 /* Sleeps until there may be something to do. False: the runtime is stopping. */
 bool idle_sleep(struct worker *w);
 
-/* ---- spawn.c, join.c ---------------------------------------------------------------------------*/
+/* ---- spawn.c -----------------------------------------------------------------------------------*/
+/* In two steps, so that a group can enter the fiber in its books before it can end: a block with
+ * everything set, known to nobody; then let go. */
+int spawn_prepare(struct fiber **out, const fiber_attr_t *, fiber_fn *, void *arg,
+		  struct group_member *, const void *spawned_at);
+void spawn_launch(struct fiber *);
+/* Unrun, because there was no stack for it: its joiner and its group see `why`. */
+void spawn_end_unrun(struct worker *w, struct fiber *f, int why);
+
+/* ---- join.c ------------------------------------------------------------------------------------*/
 /* The end of a fiber, run or not: publishes the result. A joiner that this worker should run next,
  * or NULL. The block may be somebody else's afterwards. */
 struct fiber *join_publish(struct worker *w, struct fiber *f, int result);
 _Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result);
 
+/* ---- group.c -----------------------------------------------------------------------------------*/
+/* A member has ended, run or not; frees the member. */
+void group_left(struct group_member *, int result);
+void group_member_is(struct group_member *, fiber_t);
+
 /* ---- wait.c ------------------------------------------------------------------------------------*/
+uint64_t wait_begin_as(struct fiber *self, enum wait_what, const void *object, unsigned index,
+		       enum claim_status);
+int wait_outcome(struct fiber *self, int64_t until, int64_t deadline);
+/* Sets the timer of the running fiber for `limit`. -ENOMEM: it is not set. */
+int wait_arm(struct worker *w, struct fiber *self, int64_t limit);
+/* After a bit of state was set: its home worker looks at it, here or there. */
+void wait_tell(struct fiber *f);
 /* Home worker: the fiber's deadline has passed, or it was asked to end. */
 void wait_time_out(struct worker *w, struct fiber *f);
 void wait_request(struct worker *w, struct fiber *f);
 /* CAS of a wait's status; the claim of wait.h for any final status. */
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how);
 
+/* ---- flight.c ----------------------------------------------------------------------------------*/
+/* Home worker: asks the poller to give back the operation that f has in flight. */
+void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
+
+/* ---- enter.c: a worker's thread ------------------------------------------------------------*/
+/* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
+void worker_run(struct worker *w);
+
+/* ---- info.c ------------------------------------------------------------------------------------*/
+/* SIGQUIT asked for a dump: one worker writes it. */
+void info_dump_if_asked(void);
+void info_dump_on_quit(struct runtime *);
+void info_dump_off(struct runtime *);
+void info_dump(struct runtime *, FILE *);
+
 /* ---- runtime.c ---------------------------------------------------------------------------------*/
-/* Called by the last worker to become idle, under idle_guard's knowledge that all are. */
-void runtime_quiet(struct runtime *);
 void runtime_cancel_all(struct runtime *);
-void runtime_stop(struct runtime *);
-void runtime_for_each(void (*visit)(struct runtime *, void *), void *context);
+/* The fiber that fiber_run started has ended. */
+void runtime_main_ended(struct runtime *, int result);
+/* Fibers that have not ended; exact only while all workers are idle. */
+uint64_t runtime_alive(const struct runtime *);
+/* Is it one of those that run now? */
+bool runtime_known(const struct runtime *);
+unsigned runtime_count(void);
+/* Calls visit for each that runs now; they stay while it does. */
+void runtime_for_each(void (*visit)(struct runtime *, void *context), void *context);
+static inline bool runtime_owns(const struct runtime *rt, const struct worker *w)
+{
+	return w >= rt->worker && w < rt->worker + rt->workers;
+}
+
+/* ---- quiet.c: all workers are idle -------------------------------------------------------------*/
+/* Called by a worker that is about to sleep and found all others idle: the end, or a deadlock? */
+void runtime_quiet(struct runtime *);
 /* In a forked child, until a new fiber_run. */
 bool runtime_forked(void);
 

@@ -1,0 +1,248 @@
+/* idle.c - workers without work: who searches, who sleeps, who is woken.
+ *
+ * At most one worker searches the others' queues. Whoever queues something that others may take
+ * wakes a sleeper only if nobody searches, and spawn only if its deque already held one (spawn.c): or
+ * the thief would take the very child that its parent joins next, which costs more than running it.
+ *
+ * Protocol "sleepers", the store-load race between "I found nothing" and "I queued work":
+ *	sleeper:  counts itself in idle_count; os_barrier; looks at every queue once more; sleeps.
+ *	offerer:  queues; os_barrier; reads idle_count, and wakes one if it is not zero.
+ * Each names the other's barrier: one of the two sees what the other wrote.
+ *
+ * A lone unstarted fiber of a worker that then computes for long is found all the same: while some
+ * workers are busy, one idle worker (`watching`) sleeps no longer than WATCH_NS.
+ *
+ * All idle is the only moment at which the end of a runtime and a deadlock can be seen: then the
+ * counters of all workers are at rest (idle_guard orders them). */
+#include "sched/worker.h"
+
+#include "os/os.h"
+
+enum {
+	WATCH_NS = 10 * 1000 * 1000,
+	TRIM_NS = 1000 * 1000 * 1000,
+	TRIM_MOST = 4096,
+	TRIM_FLOOR = 64,
+};
+
+static struct worker *pop_idle(struct runtime *rt)
+{
+	struct list *node;
+
+	spin_lock(&rt->idle_guard);
+	node = list_pop(&rt->idle);
+	if (node) /* counted out here, so that two offers do not wake the same one */
+		atomic_fetch_sub_explicit(&rt->idle_count, 1, memory_order_relaxed);
+	spin_unlock(&rt->idle_guard);
+	return node ? container_of(node, struct worker, idle) : NULL;
+}
+
+void idle_offer(struct runtime *rt)
+{
+	struct worker *w;
+
+	if (rt->workers == 1)
+		return;
+	os_barrier(); /* pairs with the one in idle_sleep */
+	if (atomic_load_explicit(&rt->idle_count, memory_order_relaxed) == 0 ||
+	    atomic_load_explicit(&rt->searching, memory_order_relaxed) != 0)
+		return;
+	w = pop_idle(rt);
+	if (w)
+		worker_rouse(w);
+}
+
+/* ---- searching ---------------------------------------------------------------------------------*/
+static struct fiber *take_from(struct worker *victim, struct worker *w)
+{
+	struct fiber *f;
+
+	while ((f = deque_steal(&victim->unstarted))) {
+		int r = switch_start(w, f);
+
+		if (likely(r == 0))
+			break;
+		queue_push(&w->ready, f); /* no stack here either: worker_pick ends it */
+	}
+	if (!f)
+		f = worker_take_roaming(victim, w);
+	return f;
+}
+
+static bool holds_work(const struct worker *w)
+{
+	return !deque_empty(&w->unstarted) ||
+	       atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0;
+}
+
+static struct fiber *search_once(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+
+	for (unsigned i = 0; i < rt->workers; i++) {
+		struct worker *victim = &rt->worker[(w->victim + i) % rt->workers];
+		struct fiber *f = victim == w || !holds_work(victim) ? NULL : take_from(victim, w);
+
+		if (f) {
+			w->victim = victim->number - 1;
+			count_up(&w->steals);
+			return f;
+		}
+	}
+	return NULL;
+}
+
+static bool more_anywhere(const struct worker *w)
+{
+	const struct runtime *rt = w->runtime;
+
+	for (unsigned i = 0; i < rt->workers; i++)
+		if (holds_work(&rt->worker[i]))
+			return true;
+	return false;
+}
+
+struct fiber *idle_search(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+	struct fiber *f;
+	uint32_t none = 0;
+
+	if (rt->workers == 1 ||
+	    !atomic_compare_exchange_strong_explicit(&rt->searching, &none, 1,
+						     memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	f = search_once(w);
+	atomic_store_explicit(&rt->searching, 0, memory_order_release);
+	if (f && more_anywhere(w))
+		idle_offer(rt);
+	return f;
+}
+
+/* ---- sleeping ----------------------------------------------------------------------------------*/
+static bool all_are_idle(struct runtime *rt)
+{
+	return atomic_load_explicit(&rt->idle_count, memory_order_acquire) == rt->workers;
+}
+
+static void become_idle(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+
+	spin_lock(&rt->idle_guard);
+	list_append(&rt->idle, &w->idle);
+	atomic_fetch_add_explicit(&rt->idle_count, 1, memory_order_relaxed);
+	spin_unlock(&rt->idle_guard);
+	os_barrier(); /* pairs with the one in idle_offer */
+}
+
+static void become_busy(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+
+	spin_lock(&rt->idle_guard);
+	if (list_linked(&w->idle)) { /* else an offer took us out */
+		list_remove(&w->idle);
+		atomic_fetch_sub_explicit(&rt->idle_count, 1, memory_order_relaxed);
+	}
+	spin_unlock(&rt->idle_guard);
+}
+
+/* Spins a while for something to come, if the program asked for that. True: something did. */
+static bool spin_for_work(struct worker *w)
+{
+	int64_t spin = w->runtime->options.idle_spin_ns, end;
+	struct list back;
+
+	if (spin <= 0)
+		return false;
+	list_init(&back);
+	end = os_now() + spin;
+	do {
+		if (w->ops->wait(w->poller, 0, &back) > 0) {
+			wait_ops_back(&back);
+			return true;
+		}
+		if (!inbox_empty(&w->inbox) || (w->runtime->workers > 1 && more_anywhere(w)))
+			return true;
+		w->now = os_now();
+		if (timers_next(&w->timers) <= w->now)
+			return true;
+	} while (w->now < end);
+	return false;
+}
+
+/* Memory that was not needed for a second goes back, while there is nothing else to do. */
+static void trim(struct worker *w)
+{
+	if (w->now - w->trimmed < TRIM_NS)
+		return;
+	w->trimmed = w->now;
+	stack_cache_trim(&w->stacks, TRIM_MOST);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t sleep_until(struct worker *w, bool watch)
+{
+	int64_t until = timers_next(&w->timers);
+
+	if (watch)
+		until = earlier(until, w->now + WATCH_NS);
+	if (w->stacks.count > TRIM_FLOOR)
+		until = earlier(until, w->now + TRIM_NS);
+	return until;
+}
+
+/* From here to become_busy another worker that holds idle_guard may look at our counters and timers:
+ * nothing of ours is changed in between. */
+static void sleep_in_poller(struct worker *w, struct list *back)
+{
+	struct runtime *rt = w->runtime;
+	bool all = all_are_idle(rt), watch = false;
+
+	if (!inbox_sleep(&w->inbox))
+		return;
+	os_barrier(); /* pairs with itself: of two last workers one sees both asleep */
+	if (all || all_are_idle(rt))
+		runtime_quiet(rt);
+	else
+		watch = !atomic_exchange_explicit(&rt->watching, true, memory_order_relaxed);
+	count_up(&w->polls);
+	/* Whoever set stopping may not have seen us sleep. */
+	w->ops->wait(w->poller,
+		     atomic_load_explicit(&rt->stopping, memory_order_acquire) ?
+			     0 : sleep_until(w, watch), back);
+	if (watch)
+		atomic_store_explicit(&rt->watching, false, memory_order_relaxed);
+	if (inbox_wake_up(&w->inbox))
+		w->wakes_owed++;
+}
+
+bool idle_sleep(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+	struct list back;
+
+	if (atomic_load_explicit(&rt->stopping, memory_order_acquire))
+		return false;
+	if (spin_for_work(w))
+		return true;
+	info_dump_if_asked();
+	w->now = os_now();
+	trim(w);
+	list_init(&back);
+	become_idle(w);
+	if (rt->workers == 1 || !more_anywhere(w))
+		sleep_in_poller(w, &back);
+	become_busy(w);
+	wait_ops_back(&back);
+	if (w->timers.count) {
+		w->now = os_now();
+		worker_run_timers(w);
+	}
+	return true;
+}

@@ -1,0 +1,178 @@
+/* join.c - a fiber's end and those who wait for it: the protocol "join" of fiber.h. */
+#include <errno.h>
+
+#include "sched/local.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+/* ---- the fiber's end ---------------------------------------------------------------------------*/
+static struct fiber *wake_joiner(struct worker *w, uint64_t word)
+{
+	struct fiber *joiner = fiber_at(JOIN_LOW(word));
+
+	if (!wait_claim(joiner, word >> 24, 0))
+		return NULL; /* interrupted; it finds TAKEN */
+	if (!(joiner->flags & (F_THREAD | F_ROAM)) &&
+	    atomic_load_explicit(&joiner->home, memory_order_relaxed) == w)
+		return joiner;
+	wait_wake(joiner);
+	return NULL;
+}
+
+struct fiber *join_publish(struct worker *w, struct fiber *f, int result)
+{
+	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
+
+	f->result = result;
+	if (unlikely(w->runtime->options.fibers_max != 0))
+		atomic_fetch_sub_explicit(&w->runtime->alive, 1, memory_order_relaxed);
+	count_up(&w->ended);
+	for (;;) {
+		switch (JOIN_LOW(word)) {
+		case JOIN_DETACHED:
+			fiber_block_put(&w->blocks, f);
+			return NULL;
+		case JOIN_NONE:
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_DONE)))
+				return NULL;
+			break;
+		default:
+			must(JOIN_LOW(word) >= JOIN_CODES);
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN)))
+				return wake_joiner(w, word);
+		}
+	}
+}
+
+_Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result)
+{
+	struct cold *cold = fiber_cold(f);
+	struct stack *stack = cold->stack;
+
+	if (unlikely(cold->locals != NULL)) {
+		locals_destroy(cold); /* may park */
+		w = worker_self();
+	}
+	if (unlikely(cold->member != NULL))
+		group_left(cold->member, result);
+	if (unlikely(f->flags & F_MAIN))
+		runtime_main_ended(w->runtime, result);
+	timers_remove(&w->timers, &f->timer);
+	switch_leave(w, join_publish(w, f, result), stack);
+}
+
+PUBLIC void fiber_exit(int result)
+{
+	struct worker *w = worker_self();
+
+	must(w != NULL); /* a plain thread has no fiber to end */
+	fiber_finish(w, w->current, result);
+}
+
+/* ---- joining -----------------------------------------------------------------------------------*/
+/* The caller alone may: it moved DONE to TAKEN, or is the joiner the end was handed to. */
+static void reap(struct fiber *f, int *result)
+{
+	struct worker *w = worker_self();
+	struct fiber_cache cache = {0};
+
+	if (result)
+		*result = f->result;
+	if (likely(w != NULL)) {
+		fiber_block_put(&w->blocks, f);
+		return;
+	}
+	fiber_block_put(&cache, f);
+	fiber_cache_drain(&cache);
+}
+
+/* Why a handle cannot be joined now, given what its join word says. */
+static int refuse(const struct fiber *f, uint64_t generation, uint64_t word)
+{
+	uint64_t now = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_acquire));
+
+	if (word == JOIN_WORD(generation, JOIN_DETACHED))
+		return -EINVAL;
+	return now == generation && JOIN_LOW(word) >= JOIN_CODES ? -EBUSY : -ESRCH;
+}
+
+/* Registered, and the wait has begun. */
+static int wait_for_end(struct fiber *f, struct fiber *self, uint64_t generation, uint64_t mine)
+{
+	int r = wait_park(self, FIBER_NEVER);
+
+	if (likely(r >= 0))
+		return 0;
+	if (atomic_cas64(&f->join, &mine, JOIN_WORD(generation, JOIN_NONE)))
+		return r;
+	/* It ended at the same time, and nobody else may reap it: a success is a success. The
+	 * interruption shows at the next call. */
+	must(mine == JOIN_WORD(generation, JOIN_TAKEN));
+	return 0;
+}
+
+/* 0: it has ended and is the caller's to reap; else why not. */
+static int await(struct fiber *f, struct fiber *self, uint64_t generation)
+{
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_acquire);
+
+	for (;;) {
+		if (word == JOIN_WORD(generation, JOIN_NONE)) {
+			uint64_t ticket = wait_begin(self, WAIT_JOIN, f, WAIT_INTERRUPTIBLE);
+			uint64_t mine = JOIN_WORD(ticket, self->index);
+
+			if (atomic_cas64(&f->join, &word, mine))
+				return wait_for_end(f, self, generation, mine);
+			wait_abandon(self);
+		} else if (word == JOIN_WORD(generation, JOIN_DONE)) {
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN)))
+				return 0;
+		} else {
+			return refuse(f, generation, word);
+		}
+	}
+}
+
+PUBLIC int fiber_join(fiber_t handle, int *result)
+{
+	struct fiber *f = fiber_find(handle), *self;
+	int r = wait_check();
+
+	if (unlikely(r < 0))
+		return r;
+	if (unlikely(!f))
+		return -ESRCH;
+	self = wait_self();
+	if (unlikely(!self))
+		return wait_why();
+	if (unlikely(self == f))
+		return -EDEADLK;
+	r = await(f, self, handle_generation(handle));
+	if (likely(r == 0))
+		reap(f, result);
+	return r;
+}
+
+PUBLIC int fiber_detach(fiber_t handle)
+{
+	struct fiber *f = fiber_find(handle);
+	uint64_t generation = handle_generation(handle), word;
+
+	if (!f)
+		return -ESRCH;
+	word = atomic_load_explicit(&f->join, memory_order_acquire);
+	for (;;) {
+		if (word == JOIN_WORD(generation, JOIN_NONE)) {
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_DETACHED)))
+				return 0;
+		} else if (word == JOIN_WORD(generation, JOIN_DONE)) {
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN))) {
+				reap(f, NULL);
+				return 0;
+			}
+		} else {
+			return refuse(f, generation, word);
+		}
+	}
+}

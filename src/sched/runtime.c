@@ -1,0 +1,442 @@
+/* runtime.c - workers put together: making and unmaking, fiber_run and its end.
+ *
+ * The list of running runtimes is guarded by `guard`. Workers are never freed: a late word to a fiber
+ * that ended long ago may still look at its home's inbox, and finds it closed. Retired arrays are used again. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch.h"
+#include "os/os.h"
+#include "sched/forked.h"
+#include "sched/helpers.h"
+#include "sched/overflow.h"
+#include "sched/worker.h"
+
+enum { MOST_WORKERS = 1024 };
+#define KNOWN_FLAGS                                                                                \
+	(FIBER_ALL_ROAM | FIBER_WAIT_AT_END | FIBER_NO_DEADLOCK | FIBER_ONLY_FIBERS |              \
+	 FIBER_NO_FAULT_REPORT | FIBER_DUMP_ON_QUIT)
+
+struct retired {
+	struct retired *next;
+	struct worker *worker;
+	unsigned workers;
+};
+
+static struct spin guard;
+static struct list running;
+static unsigned count;
+static struct retired *retired;
+
+/* ---- the list of those that run ----------------------------------------------------------------*/
+void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
+{
+	spin_lock(&guard);
+	for (struct list *n = running.next; n && n != &running; n = n->next)
+		visit(container_of(n, struct runtime, link), context);
+	spin_unlock(&guard);
+}
+
+struct search {
+	const struct runtime *wanted;
+	bool found;
+};
+
+static void compare(struct runtime *rt, void *context)
+{
+	struct search *s = context;
+
+	s->found |= rt == s->wanted;
+}
+
+bool runtime_known(const struct runtime *rt)
+{
+	struct search s = { rt, false };
+
+	runtime_for_each(compare, &s);
+	return s.found;
+}
+
+unsigned runtime_count(void)
+{
+	unsigned n;
+
+	spin_lock(&guard);
+	n = count;
+	spin_unlock(&guard);
+	return n;
+}
+
+static void enlist(struct runtime *rt)
+{
+	spin_lock(&guard);
+	list_append(&running, &rt->link);
+	count++;
+	spin_unlock(&guard);
+}
+
+/* True: it was the last. */
+static bool delist(struct runtime *rt)
+{
+	bool last;
+
+	spin_lock(&guard);
+	list_remove(&rt->link);
+	last = --count == 0;
+	spin_unlock(&guard);
+	return last;
+}
+
+void runtime_guard(bool take)
+{
+	if (take)
+		spin_lock(&guard);
+	else
+		spin_unlock(&guard);
+}
+
+void runtime_forget_all(void)
+{
+	list_init(&running);
+	count = 0;
+}
+
+/* ---- making ------------------------------------------------------------------------------------*/
+static int check(const fiber_options_t *o)
+{
+	if ((o->flags & ~KNOWN_FLAGS) || o->workers > MOST_WORKERS || o->idle_spin_ns < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++)
+		if (o->reserved[i])
+			return -EINVAL;
+	return o->stack_bytes > (size_t)1 << 40 ? -ENOMEM : 0;
+}
+
+static struct worker *workers_get(unsigned n)
+{
+	struct worker *w = NULL;
+	struct retired *r;
+
+	spin_lock(&guard);
+	for (struct retired **at = &retired; (r = *at); at = &r->next)
+		if (r->workers == n) {
+			*at = r->next;
+			w = r->worker;
+			break;
+		}
+	spin_unlock(&guard);
+	free(r);
+	if (w)
+		return w;
+	w = os_pages_map(n * sizeof *w);
+	for (unsigned i = 0; w && i < n; i++)
+		atomic_store_explicit(&w[i].inbox.head, INBOX_CLOSED, memory_order_relaxed);
+	return w;
+}
+
+static void workers_put(struct worker *w, unsigned n)
+{
+	struct retired *r = malloc(sizeof *r);
+
+	if (!r)
+		return; /* not used again; still there for late words */
+	*r = (struct retired){ NULL, w, n };
+	spin_lock(&guard);
+	r->next = retired;
+	retired = r;
+	spin_unlock(&guard);
+}
+
+static int worker_open(struct worker *w, struct runtime *rt, unsigned number)
+{
+	int r;
+
+	memset(w, 0, offsetof(struct worker, inbox));
+	w->runtime = rt;
+	w->number = number;
+	w->victim = number % rt->workers;
+	w->control_words = rt->control_words;
+	w->loop.flags = F_LOOP | F_STARTED;
+	w->loop.sp = NULL;
+	atomic_store_explicit(&w->loop.cold, &w->loop_cold, memory_order_relaxed);
+	atomic_store_explicit(&w->loop.deadline, OS_NEVER, memory_order_relaxed);
+	atomic_store_explicit(&w->loop.home, w, memory_order_relaxed);
+	w->next_left = NEXT_IN_A_ROW;
+	w->roam = (struct queue){0};
+	w->idle = (struct list){0};
+	w->wakes_owed = 0;
+	atomic_store_explicit(&w->wakes_paid, 0, memory_order_relaxed);
+	w->ops = rt->ops;
+	if ((r = deque_init(&w->unstarted)) < 0)
+		return r;
+	if ((r = rt->ops->open(&w->poller)) < 0) {
+		deque_destroy(&w->unstarted);
+		return r;
+	}
+	/* Release: everything above, for whoever posts. */
+	atomic_store_explicit(&w->inbox.head, INBOX_EMPTY, memory_order_release);
+	return 0;
+}
+
+/* Its thread has ended, or never began. */
+static void worker_close(struct worker *w)
+{
+	atomic_store_explicit(&w->inbox.head, INBOX_CLOSED, memory_order_relaxed);
+	if (!w->runtime->deadlocked) { /* else fibers were left behind, with all they hold */
+		w->ops->close(w->poller);
+		timers_destroy(&w->timers);
+	}
+	deque_destroy(&w->unstarted);
+	fiber_cache_drain(&w->blocks);
+	stack_cache_drain(&w->stacks);
+}
+
+static void set_up(struct runtime *rt, const fiber_options_t *o)
+{
+	const char *move = getenv("FIBER_TEST_MOVE");
+
+	rt->options = *o;
+	rt->workers = o->workers ? o->workers : os_processors();
+	if (rt->workers > MOST_WORKERS)
+		rt->workers = MOST_WORKERS;
+	rt->fiber_flags = o->flags & FIBER_ALL_ROAM ? F_ROAM : 0;
+	rt->control_words = arch_control_words();
+	rt->test_move = move && *move == '1' && rt->workers > 1;
+	atomic_store_explicit(&rt->careful,
+			      o->fibers_max || o->stack_bytes > STACK_DEFAULT_BYTES,
+			      memory_order_relaxed);
+	list_init(&rt->idle);
+}
+
+static int make(struct runtime **out, const fiber_options_t *o)
+{
+	static const fiber_options_t defaults;
+	struct runtime *rt;
+	unsigned opened = 0;
+	int r;
+
+	o = o ? o : &defaults;
+	if ((r = check(o)) < 0)
+		return r;
+	forked_watch();
+	rt = calloc(1, sizeof *rt);
+	if (!rt)
+		return -ENOMEM;
+	set_up(rt, o);
+	r = -ENOTSUP;
+	rt->ops = poller_choose(o->poller);
+	if (!rt->ops)
+		goto free_runtime;
+	r = -ENOMEM;
+	rt->worker = workers_get(rt->workers);
+	if (!rt->worker)
+		goto free_runtime;
+	for (; opened < rt->workers; opened++)
+		if ((r = worker_open(&rt->worker[opened], rt, opened + 1)) < 0)
+			goto close_workers;
+	enlist(rt);
+	helpers_limit(o->helpers_max);
+	if (!(o->flags & FIBER_NO_FAULT_REPORT))
+		overflow_install();
+	if (o->flags & FIBER_DUMP_ON_QUIT)
+		info_dump_on_quit(rt);
+	*out = rt;
+	return 0;
+
+close_workers:
+	while (opened)
+		worker_close(&rt->worker[--opened]);
+	workers_put(rt->worker, rt->workers);
+free_runtime:
+	free(rt);
+	return r;
+}
+
+static void unmake(struct runtime *rt)
+{
+	bool last;
+
+	if (rt->options.flags & FIBER_DUMP_ON_QUIT)
+		info_dump_off(rt);
+	last = delist(rt);
+	for (unsigned i = 0; i < rt->workers; i++)
+		worker_close(&rt->worker[i]);
+	if (!rt->deadlocked)
+		workers_put(rt->worker, rt->workers);
+	if (!(rt->options.flags & FIBER_NO_FAULT_REPORT))
+		overflow_remove();
+	if (last)
+		helpers_stop();
+	free(rt);
+}
+
+/* ---- threads -----------------------------------------------------------------------------------*/
+static void thread_main(void *argument)
+{
+	worker_run(argument);
+}
+
+static void threads_join(struct runtime *rt)
+{
+	for (unsigned i = 0; i < rt->workers; i++)
+		if (rt->worker[i].thread)
+			os_thread_join(rt->worker[i].thread);
+}
+
+/* Those from `first` on. On failure none is left. */
+static int threads_start(struct runtime *rt, unsigned first)
+{
+	int r;
+
+	for (unsigned i = first; i < rt->workers; i++) {
+		struct worker *w = &rt->worker[i];
+
+		r = os_thread_start(&w->thread, thread_main, w, "fiber worker");
+		if (r < 0) {
+			w->thread = NULL;
+			atomic_store_explicit(&rt->stopping, true, memory_order_release);
+			for (unsigned k = first; k < i; k++)
+				worker_rouse(&rt->worker[k]);
+			threads_join(rt);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* ---- ending ------------------------------------------------------------------------------------*/
+void runtime_cancel_all(struct runtime *rt)
+{
+	uint32_t end = fiber_blocks();
+
+	atomic_store_explicit(&rt->cancelled, true, memory_order_release);
+	atomic_store_explicit(&rt->careful, true, memory_order_relaxed);
+	for (uint32_t i = JOIN_CODES; i < end; i++) {
+		struct fiber *f = fiber_at(i);
+		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;
+
+		if (!(STATE_GENERATION(state) & 1) || (state & STATE_CANCEL) ||
+		    !runtime_owns(rt, atomic_load_explicit(&f->home, memory_order_acquire)))
+			continue;
+		fiber_cancel((fiber_t){ STATE_GENERATION(state) << 24 | i });
+	}
+}
+
+void runtime_main_ended(struct runtime *rt, int result)
+{
+	atomic_store_explicit(&rt->main_result, result, memory_order_relaxed);
+	atomic_store_explicit(&rt->ending, true, memory_order_release);
+	if (!(rt->options.flags & FIBER_WAIT_AT_END))
+		runtime_cancel_all(rt);
+}
+
+/* ---- public ------------------------------------------------------------------------------------*/
+/* The main fiber runs on the calling thread, worker 1, and nowhere else. */
+static int spawn_main(struct runtime *rt, fiber_fn *main, void *arg)
+{
+	fiber_attr_t attr = { .name = "main", .worker = 1, .runtime = (fiber_runtime_t *)rt };
+	struct fiber *f;
+	int r = spawn_prepare(&f, &attr, main, arg, NULL, __builtin_return_address(0));
+
+	if (r < 0)
+		return r;
+	f->flags |= F_MAIN;
+	atomic_store_explicit(&f->join, JOIN_WORD(handle_generation(fiber_handle(f)), JOIN_DETACHED),
+			      memory_order_relaxed);
+	spawn_launch(f);
+	return 0;
+}
+
+PUBLIC int fiber_run(const fiber_options_t *options, fiber_fn *main, void *arg)
+{
+	struct runtime *rt;
+	int r;
+
+	if (!main)
+		return -EINVAL;
+	if (worker_self())
+		return -EBUSY;
+	forked_revive();
+	r = make(&rt, options);
+	if (r < 0)
+		return r;
+	rt->own_thread = true;
+	r = threads_start(rt, 1);
+	if (r < 0)
+		goto unmake;
+	r = spawn_main(rt, main, arg);
+	if (r < 0)
+		atomic_store_explicit(&rt->ending, true, memory_order_release);
+	worker_run(&rt->worker[0]);
+	threads_join(rt);
+	if (r == 0)
+		r = atomic_load_explicit(&rt->main_result, memory_order_relaxed);
+	if (rt->deadlocked)
+		r = -EDEADLK;
+unmake:
+	unmake(rt);
+	return r;
+}
+
+PUBLIC int fiber_runtime_create(fiber_runtime_t **out, const fiber_options_t *options)
+{
+	struct runtime *rt;
+	int r;
+
+	if (!out)
+		return -EINVAL;
+	if (!worker_self())
+		forked_revive();
+	r = make(&rt, options);
+	if (r < 0)
+		return r;
+	r = threads_start(rt, 0);
+	if (r < 0) {
+		unmake(rt);
+		return r;
+	}
+	*out = (fiber_runtime_t *)rt;
+	return 0;
+}
+
+PUBLIC int fiber_runtime_free(fiber_runtime_t *public)
+{
+	struct runtime *rt = (struct runtime *)public;
+	struct worker *w = worker_self();
+
+	if (!rt || !runtime_known(rt) || rt->own_thread)
+		return -EINVAL;
+	if (w && w->runtime == rt)
+		return -EDEADLK;
+	atomic_store_explicit(&rt->ending, true, memory_order_release);
+	if (!(rt->options.flags & FIBER_WAIT_AT_END))
+		runtime_cancel_all(rt);
+	worker_rouse(&rt->worker[0]);
+	threads_join(rt);
+	unmake(rt);
+	return 0;
+}
+
+PUBLIC void fiber_runtime_cancel(fiber_runtime_t *public)
+{
+	struct runtime *rt = (struct runtime *)public;
+
+	if (rt && runtime_known(rt))
+		runtime_cancel_all(rt);
+}
+
+PUBLIC int fiber_block_on(fiber_runtime_t *runtime, fiber_fn *fn, void *arg)
+{
+	fiber_attr_t attr = { .runtime = runtime };
+	fiber_t fiber;
+	int r, result;
+
+	if (!runtime)
+		return -EINVAL;
+	r = fiber_spawn(&fiber, &attr, fn, arg);
+	if (r < 0)
+		return r;
+	r = fiber_join(fiber, &result);
+	return r < 0 ? r : result;
+}

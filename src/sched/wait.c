@@ -1,0 +1,332 @@
+/* wait.c - the one door: how a wait begins, is claimed, parks and ends (protocol "claim", wait.h).
+ *
+ * The word is written by its fiber (begin, withdraw, and after waking), by claimers, and by the home
+ * worker (deadline, cancellation). WAITING -> anything else is always a CAS; everything else is a
+ * plain store of the fiber itself while nobody may claim. A begin is published to claimers by whatever
+ * publishes the queue entry (the object's guard), so it needs no order of its own. */
+#include "sched/wait.h"
+
+#include <errno.h>
+
+#include "sched/scope.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+/* ---- claiming: any thread ----------------------------------------------------------------------*/
+bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
+{
+	uint64_t word = atomic_load_explicit(&f->claim, memory_order_relaxed);
+
+	for (;;) {
+		enum claim_status status = CLAIM_STATUS(word);
+
+		if (CLAIM_TICKET(word) != ticket || (status != CLAIM_WAITING && status != CLAIM_HARD))
+			return false;
+		/* Release: what a granter wrote before; pairs with the load in wait_park. Acquire:
+		 * what the waiter wrote before its begin. */
+		if (atomic_cas64(&f->claim, &word, CLAIM_WORD(ticket, index, how)))
+			return true;
+	}
+}
+
+bool wait_claim(struct fiber *f, uint64_t ticket, unsigned index)
+{
+	return wait_end(f, ticket, index, CLAIM_GRANTED);
+}
+
+/* A roaming fiber whose registers are saved, and which no timer of its home knows. */
+static bool may_adopt(struct worker *w, struct fiber *f, struct worker *home)
+{
+	return w && fiber_may_move(f) && w->runtime == home->runtime && !(f->flags & F_ARMED) &&
+	       atomic_load_explicit(&f->landed, memory_order_acquire);
+}
+
+void wait_wake(struct fiber *f)
+{
+	struct worker *w = worker_self(), *home;
+
+	if (unlikely(f->flags & F_THREAD)) {
+		thread_wake(f);
+		return;
+	}
+	home = atomic_load_explicit(&f->home, memory_order_relaxed);
+	if (likely(home == w)) {
+		worker_ready_next(w, f);
+	} else if (may_adopt(w, f, home)) {
+		atomic_store_explicit(&f->home, w, memory_order_relaxed);
+		atomic_or64(&f->state, STATE_STARTED); /* "request" in fiber.h */
+		worker_ready(w, f);
+	} else {
+		worker_post(f, POST_WAKE);
+	}
+}
+
+/* ---- the waiter --------------------------------------------------------------------------------*/
+struct fiber *wait_self(void)
+{
+	struct worker *w = worker_self();
+
+	return likely(w != NULL) ? w->current : thread_block();
+}
+
+int wait_why(void)
+{
+	return runtime_forked() ? -ECHILD : -ENOMEM;
+}
+
+bool wait_on_fiber(void)
+{
+	return worker_self() != NULL;
+}
+
+static int interrupted(struct worker *w)
+{
+	if (w)
+		switch_yield(w); /* law 5 */
+	return -ECANCELED;
+}
+
+int wait_check(void)
+{
+	struct worker *w = worker_self();
+	struct fiber *self;
+
+	if (unlikely(!w)) {
+		if (runtime_forked())
+			return -ECHILD;
+		self = thread_block_if_any();
+		return self && scope_interrupted(self) ? interrupted(NULL) : 0;
+	}
+	self = w->current;
+	return unlikely(scope_interrupted(self)) ? interrupted(w) : 0;
+}
+
+void wait_done(void)
+{
+	struct worker *w = worker_self();
+
+	if (unlikely(!w) || likely(++w->ticks % TICKS_PER_LOOK != 0))
+		return;
+	worker_look(w);
+	scope_look(w->current, w->now);
+	switch_yield(w);
+}
+
+uint64_t wait_begin_as(struct fiber *self, enum wait_what what, const void *object,
+		       unsigned index, enum claim_status status)
+{
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
+	uint64_t ticket = (CLAIM_TICKET(word) + 1) & CLAIM_TICKET_MASK;
+	struct worker *w = worker_self();
+
+	if (unlikely(ticket == 0))
+		ticket = 1;
+	must(CLAIM_STATUS(word) == CLAIM_IDLE);
+	atomic_store_explicit(&self->what, (uint8_t)what, memory_order_relaxed);
+	atomic_store_explicit(&self->object, object, memory_order_relaxed);
+	if (w)
+		atomic_store_explicit(&self->since, w->now, memory_order_relaxed);
+	/* Release: pairs with the acquire in wait_request, for a fiber that has moved here. */
+	atomic_store_explicit(&self->claim, CLAIM_WORD(ticket, index, status), memory_order_release);
+	return ticket;
+}
+
+uint64_t wait_begin(struct fiber *self, enum wait_what what, const void *object,
+		    enum wait_mode mode)
+{
+	return wait_begin_as(self, what, object, 0, mode == WAIT_HARD ? CLAIM_HARD : CLAIM_WAITING);
+}
+
+/* The wait is over: a later claim finds nobody. */
+static void settle(struct fiber *self)
+{
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
+
+	atomic_store_explicit(&self->claim, CLAIM_WORD(CLAIM_TICKET(word), 0, CLAIM_IDLE),
+			      memory_order_relaxed);
+	atomic_store_explicit(&self->what, WAIT_NOTHING, memory_order_relaxed);
+}
+
+void wait_abandon(struct fiber *self)
+{
+	settle(self);
+}
+
+bool wait_withdraw(struct fiber *self, unsigned index)
+{
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
+
+	if (!wait_end(self, CLAIM_TICKET(word), index, CLAIM_GRANTED))
+		return false;
+	settle(self);
+	return true;
+}
+
+/* Sets the timer for `limit` unless one is set that comes first and will be corrected then. */
+int wait_arm(struct worker *w, struct fiber *self, int64_t limit)
+{
+	int r = 0;
+
+	self->wake_at = limit;
+	if (!timer_set(&self->timer) || timer_when(&w->timers, &self->timer) > limit)
+		r = timers_put(&w->timers, &self->timer, limit);
+	self->flags |= F_ARMED;
+	return r;
+}
+
+/* What the claim says, as a result. */
+int wait_outcome(struct fiber *self, int64_t until, int64_t deadline)
+{
+	/* Acquire: pairs with the CAS of wait_end: what the granter copied. */
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_acquire);
+
+	settle(self);
+	switch (CLAIM_STATUS(word)) {
+	case CLAIM_GRANTED:
+		return (int)CLAIM_INDEX(word);
+	case CLAIM_CANCELLED:
+		return -ECANCELED;
+	case CLAIM_TIMED_OUT:
+		if (until <= deadline)
+			return -ETIMEDOUT;
+		self->flags |= F_EXPIRED;
+		return -ECANCELED;
+	default:
+		unreachable();
+	}
+}
+
+/* Something known already ends the wait, unless a claim was faster. */
+static bool end_before_parking(struct fiber *self, enum claim_status how)
+{
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
+
+	return wait_end(self, CLAIM_TICKET(word), 0, how);
+}
+
+static int park_fiber(struct worker *w, struct fiber *self, int64_t until, int64_t deadline)
+{
+	int64_t limit = until < deadline ? until : deadline;
+
+	if (limit != OS_NEVER && wait_arm(w, self, limit) < 0 &&
+	    end_before_parking(self, CLAIM_GRANTED)) {
+		settle(self);
+		return -ENOMEM;
+	}
+	if (likely(!timer_set(&self->timer)))
+		self->flags &= ~(uint32_t)F_ARMED;
+	count_up(&w->parked);
+	switch_park(w);
+	if (unlikely(self->flags & F_ROAM))
+		w = worker_self();
+	count_up(&w->resumed);
+	self->wake_at = OS_NEVER;
+	return wait_outcome(self, until, deadline);
+}
+
+int wait_park(struct fiber *self, int64_t until)
+{
+	struct worker *w = worker_self();
+	int64_t deadline = OS_NEVER;
+	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
+
+	/* An interruption may have become known since wait_check: a home worker that looked while
+	 * this fiber was not waiting found nothing to end. From here on it will. */
+	if (CLAIM_STATUS(word) == CLAIM_WAITING) {
+		deadline = scope_deadline(self);
+		if (unlikely(scope_interrupted(self)) &&
+		    end_before_parking(self, CLAIM_CANCELLED)) {
+			settle(self);
+			return -ECANCELED;
+		}
+	}
+	if (unlikely(!w))
+		return thread_park(self, until, deadline);
+	return park_fiber(w, self, until, deadline);
+}
+
+/* ---- the home worker ---------------------------------------------------------------------------*/
+static void end_and_ready(struct worker *w, struct fiber *f, uint64_t word,
+			  enum claim_status how)
+{
+	if (wait_end(f, CLAIM_TICKET(word), 0, how))
+		worker_ready(w, f);
+}
+
+void wait_time_out(struct worker *w, struct fiber *f)
+{
+	uint64_t word = atomic_load_explicit(&f->claim, memory_order_relaxed);
+
+	if (f->wake_at > w->now) { /* set for an earlier wait; this one ends later, or never */
+		if (f->wake_at != OS_NEVER) /* there is room: it has just been taken out */
+			must(timers_put(&w->timers, &f->timer, f->wake_at) == 0);
+		return;
+	}
+	f->wake_at = OS_NEVER;
+	switch (CLAIM_STATUS(word)) {
+	case CLAIM_WAITING:
+	case CLAIM_HARD:
+		end_and_ready(w, f, word, CLAIM_TIMED_OUT);
+		break;
+	case CLAIM_IN_FLIGHT:
+		flight_interrupt(w, f, CLAIM_TIMED_OUT);
+		break;
+	default: /* an event was faster; it is being woken */
+		break;
+	}
+}
+
+/* A request by cancel or unpark: ends the wait, if it is one that this ends. The claim is read before
+ * home: a wait that began elsewhere was published with the new home, so if both say "waiting" and "here",
+ * the fiber is parked here, and stays until somebody claims it. */
+void wait_request(struct worker *w, struct fiber *f)
+{
+	uint64_t word = atomic_load_explicit(&f->claim, memory_order_acquire);
+	uint64_t state;
+
+	if (atomic_load_explicit(&f->home, memory_order_acquire) != w) {
+		worker_post(f, POST_REQUEST);
+		return;
+	}
+	if (CLAIM_STATUS(word) != CLAIM_WAITING && CLAIM_STATUS(word) != CLAIM_IN_FLIGHT)
+		return; /* it sees the request itself, at its next check */
+	state = atomic_load_explicit(&f->state, memory_order_acquire);
+	if (atomic_load_explicit(&f->what, memory_order_relaxed) == WAIT_PARK &&
+	    (state & STATE_PERMIT)) {
+		end_and_ready(w, f, word, CLAIM_GRANTED);
+		return;
+	}
+	if (!(state & STATE_CANCEL) || (f->flags & F_SHIELDED))
+		return;
+	if (CLAIM_STATUS(word) == CLAIM_WAITING)
+		end_and_ready(w, f, word, CLAIM_CANCELLED);
+	else
+		flight_interrupt(w, f, CLAIM_CANCELLED);
+}
+
+void wait_tell(struct fiber *f)
+{
+	struct worker *w = worker_self();
+
+	if (w && atomic_load_explicit(&f->home, memory_order_relaxed) == w)
+		wait_request(w, f);
+	else
+		worker_post(f, POST_REQUEST);
+}
+
+const char *wait_name(enum wait_what what)
+{
+	static const char *const name[WAIT_KINDS] = {
+		[WAIT_NOTHING] = "", [WAIT_SLEEP] = "sleep", [WAIT_PARK] = "park",
+		[WAIT_JOIN] = "join", [WAIT_GROUP] = "group", [WAIT_LIMIT] = "group limit",
+		[WAIT_OFFLOAD] = "offload", [WAIT_READ] = "read", [WAIT_WRITE] = "write",
+		[WAIT_ACCEPT] = "accept", [WAIT_CONNECT] = "connect", [WAIT_POLL] = "poll",
+		[WAIT_MUTEX] = "mutex", [WAIT_COND] = "cond", [WAIT_RDLOCK] = "rdlock",
+		[WAIT_WRLOCK] = "wrlock", [WAIT_SEM] = "sem", [WAIT_EVENT] = "event",
+		[WAIT_BARRIER] = "barrier", [WAIT_WAITGROUP] = "waitgroup", [WAIT_ONCE] = "once",
+		[WAIT_SEND] = "chan send", [WAIT_RECV] = "chan recv", [WAIT_SELECT] = "select",
+		[WAIT_FUTURE] = "future", [WAIT_CHILD] = "child", [WAIT_SIGNAL] = "signal",
+	};
+
+	return what < WAIT_KINDS ? name[what] : "";
+}
