@@ -12,7 +12,13 @@
  *
  * An operation that is back from `wait` has a result: bytes, a descriptor, ready events, -errno, or
  * POLLER_RETRY: the kernel only said "ready", and the owner submits it again. On a readiness backend
- * the retry thus belongs to the fiber, not to the loop.
+ * the retry thus belongs to the fiber, not to the loop. IO_POLL never comes back so.
+ *
+ * POLLER_RETRY obliges. One edge may stand for many connections or datagrams, and wakes one waiter: the
+ * readiness is in its hands, and it hands it on when its next submit succeeds. So it must submit
+ * again, also if it has been interrupted meanwhile (and then may cancel): otherwise the other waiters
+ * sleep beside a full queue. `submit` puts the waiter that is next into `back`, as `wait` does; the
+ * caller tells its owner at once, before it goes on with its own bytes.
  *
  * One poller per worker. `wait` and `close` belong to its thread; `submit` is called by the thread
  * that owns the poller passed; `cancel` by the thread that submitted; `wake` by any thread.
@@ -52,9 +58,10 @@ struct poller_op {
 	struct list link;           /* the poller's while in flight; then links what `wait` returns */
 	enum poller_kind kind;
 	fiber_fd fd;
-	int flags;                  /* of recv, send, ... */
+	int flags;                  /* of recv, send, recvmsg, sendmsg; 0 for the others. With
+	                             * MSG_DONTWAIT it never waits: -EAGAIN */
 	short events;               /* IO_POLL: POLLIN, POLLOUT, POLLPRI */
-	bool again;                 /* this op has been in flight before, and is submitted once more */
+	bool again;                 /* false at first; the poller sets it with POLLER_RETRY */
 	union {
 		struct { void *buffer; size_t bytes; };
 		struct { const struct iovec *iov; int iov_count; };
@@ -70,9 +77,9 @@ struct poller_op {
 	unsigned index;             /* ... and which case it is */
 	_Atomic uint32_t back;      /* set (release) when whoever ran `wait` touches it no more */
 
-	/* The poller's own. */
+	/* The poller's own, valid in flight. */
 	void *slot;
-	uint32_t generation;
+	void *poller;               /* that it was submitted to */
 	uint8_t state;
 };
 
@@ -80,24 +87,30 @@ struct poller_ops {
 	const char *name;
 	/* -errno: this kernel does not have it, or no descriptors left. */
 	int (*open)(struct poller **out);
+	/* All operations submitted to it must be back (checked). What it watches for others moves. */
 	void (*close)(struct poller *);
-	int (*submit)(struct poller *, struct poller_op *);
+	/* POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK. Operations of others that are to go on
+	 * now are appended to `back` (an empty list of the caller's; mostly it stays so). */
+	int (*submit)(struct poller *, struct poller_op *, struct list *back);
 	/* True: it is back, result -ECANCELED (or what it had already reached). False: it was already
-	 * on its way, and comes from a `wait`. */
+	 * on its way, and comes from a `wait` or is in the `back` of somebody's submit or forget. */
 	bool (*cancel)(struct poller *, struct poller_op *);
 	/* Waits for something to happen until the time `until` (0: only looks; OS_NEVER: no limit),
 	 * and appends what is back to `back`, in the order of the events. Returns how many (0: time,
 	 * signal or wake), never fails for EINTR. */
 	int (*wait)(struct poller *, int64_t until, struct list *back);
 	void (*wake)(struct poller *);
-	/* Before a descriptor is closed or given away: deletes the registration, waits for system
-	 * calls in progress on it (use count), starts a new generation, and appends the operations
-	 * that were in flight to `back`, result -EBADF. */
+	/* Before a descriptor is closed or given away: deletes the registration, starts a new
+	 * generation, appends the operations that were in flight to `back`, result -EBADF, and waits
+	 * (spinning: they never block) for system calls in progress on the number, whose operations
+	 * also end with -EBADF if they would have to wait. Any number may be passed. */
 	void (*forget)(fiber_fd, struct list *back);
 	/* System calls made so far by this poller and by submit on it (statistics). */
 	uint64_t (*syscalls)(const struct poller *);
 };
 
+/* Every backend of this build, best first; ends with NULL. */
+extern const struct poller_ops *const poller_backends[];
 /* The backend by name (NULL: $FIBER_POLLER, else the best that opens). NULL: no such backend. */
 const struct poller_ops *poller_choose(const char *name);
 

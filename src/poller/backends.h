@@ -1,0 +1,9 @@
+/* backends.h - the pollers there are; poller.c chooses. */
+#ifndef FB_POLLER_BACKENDS_H
+#define FB_POLLER_BACKENDS_H
+
+#include "poller/poller.h"
+
+extern const struct poller_ops poller_epoll;
+
+#endif

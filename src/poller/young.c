@@ -1,0 +1,155 @@
+/* young.c - a wait that lasts is checked once: does its number still mean the same file?
+ *
+ * A descriptor that was closed with plain close(2), and its number given out again, leaves no trace: the
+ * kernel drops the registration silently, the slot still says "watched, and empty", and whoever waits
+ * would wait for ever. Asking the kernel costs a system call (200 ns), so asking at each wait would cost
+ * every echo a third one. Instead a slot on which somebody begins to wait is queued with the poller of
+ * the waiter, and looked at when it is no longer young:
+ *
+ *	nobody waits any more          dropped. A busy connection costs this much, once an age.
+ *	somebody began to wait lately  queued again.
+ *	SLOT_NO_EDGE                   the writers try again.
+ *	otherwise                      checked. -ENOENT: it means another file; it is watched anew, and
+ *	                               what is ready is reported. -EBADF: all come back with that.
+ *
+ * The queue is the poller thread's own, in the order of time. An idle poller is woken once an age
+ * while it is not empty, and checks as many as there are. A busy one checks seldom enough not to be
+ * noticed: one for every CREDIT events, or one a wait when there are few, and ALLOWANCE in an epoch. */
+#include "poller/ready.h"
+
+#include <errno.h>
+
+enum {
+	ALLOWANCE = 8,
+	CREDIT = 64,
+	CREDIT_MOST = 16 * CREDIT,
+	FEW = 4,
+};
+
+bool ready_checks = true;
+
+void ready_tick(struct ready *r, int64_t now)
+{
+	uint16_t epoch = (uint16_t)(now / READY_EPOCH_NS);
+
+	if (epoch == r->epoch)
+		return;
+	r->epoch = epoch;
+	r->allowance = ALLOWANCE;
+}
+
+/* Epochs since `then`; another poller may be ahead of us. */
+static int age(const struct ready *r, uint16_t then)
+{
+	return (int16_t)(uint16_t)(r->epoch - then);
+}
+
+static bool waited_on(const struct slot *s)
+{
+	return !list_empty(&s->waiters[SLOT_IN]) || !list_empty(&s->waiters[SLOT_OUT]) ||
+	       s->bits & SLOT_POLLED;
+}
+
+static bool may_check(struct ready *r, unsigned events)
+{
+	if (!r->allowance)
+		return false;
+	if (events > FEW) {
+		if (r->credit < CREDIT)
+			return false;
+		r->credit -= CREDIT;
+	}
+	r->allowance--;
+	return true;
+}
+
+/* Watched by r from now on, if the new file can be. */
+static unsigned watch_anew(struct ready *r, struct slot *s, struct list *back)
+{
+	int e;
+
+	ready_abandon(s);
+	slot_renew(s);
+	e = ready_adopt(r, s, s->fd);
+	if (e == 0)
+		return 0;
+	return ready_give_all(s, e == -EPERM ? POLLER_RETRY : e, back);
+}
+
+static unsigned check(struct ready *r, struct slot *s, struct list *back)
+{
+	struct ready *home = atomic_load_explicit(&s->home, memory_order_relaxed);
+	int e = home->kernel->check(home, s->fd, s->generation);
+
+	if (e == -ENOENT)
+		return watch_anew(r, s, back);
+	if (e != -EBADF)
+		return 0;
+	ready_abandon(s);
+	slot_renew(s);
+	return ready_give_all(s, -EBADF, back);
+}
+
+enum step { DROP, KEEP, LATER };
+
+/* The oldest of the queue, under its guard. */
+static enum step look_at(struct ready *r, struct slot *s, unsigned events, bool idle,
+			 struct list *back, unsigned *n)
+{
+	if (!waited_on(s))
+		return DROP;
+	if (age(r, s->parked) < READY_AGE)
+		return KEEP;
+	if (s->bits & SLOT_NO_EDGE) {
+		s->bits &= ~SLOT_NO_EDGE;
+		*n += ready_retry_writers(s, back);
+		return DROP;
+	}
+	if (!ready_checks)
+		return DROP;
+	if (!idle && !may_check(r, events))
+		return LATER;
+	*n += check(r, s, back);
+	return DROP;
+}
+
+unsigned ready_age(struct ready *r, unsigned events, bool idle, struct list *back)
+{
+	unsigned steps = idle ? UINT32_MAX : 2 + events / 8, n = 0;
+
+	r->credit = r->credit + events < CREDIT_MOST ? r->credit + events : CREDIT_MOST;
+	while (steps-- && !list_empty(&r->young)) {
+		struct slot *s = container_of(r->young.next, struct slot, young);
+		enum step step;
+
+		if (age(r, s->since) < READY_AGE)
+			break;
+		spin_lock(&s->guard);
+		step = look_at(r, s, events, idle, back, &n);
+		if (step == LATER) {
+			spin_unlock(&s->guard);
+			break;
+		}
+		list_remove(&s->young);
+		if (step == KEEP) {
+			s->since = s->parked;
+			list_append(&r->young, &s->young);
+		} else {
+			s->bits &= ~SLOT_QUEUED;
+		}
+		spin_unlock(&s->guard);
+	}
+	return n;
+}
+
+void ready_age_end(struct ready *r)
+{
+	while (!list_empty(&r->young)) {
+		struct slot *s = container_of(r->young.next, struct slot, young);
+
+		spin_lock(&s->guard);
+		list_remove(&s->young);
+		s->bits &= ~SLOT_QUEUED;
+		spin_unlock(&s->guard);
+	}
+}
