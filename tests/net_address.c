@@ -84,8 +84,8 @@ Test(address, what_is_not_surely_meant_is_refused, .timeout = 10)
 		"tcp:ho st:80", "tcp:ho\tst:80", "tcp://host:80", "tcp:user@host:80", "tcp:**:80",
 		"tcp:*.host:80", "tcp:::1:80", "tcp:[::1]", "tcp:[::1]80", "tcp:[::1:80",
 		"tcp:::1]:80", "tcp:[]:80", "tcp:[host]:80", "tcp:[127.0.0.1]:80", "tcp:host:ht tp",
-		"tcp:host:ht/tp", "udp:host:80:90", "unix:", "unix:@", "unixgram:", "unixpacket:@", "TCP:host:80",
-		" tcp:host:80", "1cp:host:80", "t-p:host:80", "tcp :host:80",
+		"tcp:host:ht/tp", "udp:host:80:90", "unix:", "unix:@", "unixgram:", "unixpacket:@",
+		"TCP:host:80", " tcp:host:80", "1cp:host:80", "t-p:host:80", "tcp :host:80",
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

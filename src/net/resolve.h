@@ -6,14 +6,14 @@
 
 #include "net/address.h"
 
-/* What looks names up: getaddrinfo. Tests put a slow or failing one in its place, before they start a
- * runtime; its lists are released with freeaddrinfo. */
+/* What looks names up: getaddrinfo. Tests put a slow or failing one in its place, before they
+ * start a runtime; its lists are released with freeaddrinfo. */
 typedef int resolve_fn(const char *host, const char *service, const struct addrinfo *hints,
 		       struct addrinfo **out);
 extern resolve_fn *resolve_lookup;
 
-/* What `address`, of family AF_UNSPEC, means: 0, or -errno as fiber_resolve. `family` AF_UNSPEC: any.
- * `passive`: to bind to. */
+/* What `address`, of family AF_UNSPEC, means: 0, or -errno as fiber_resolve. `family` AF_UNSPEC:
+ * any. `passive`: to bind to. */
 int resolve_address(const struct address *address, int family, bool passive,
 		    struct addrinfo **out);
 
