@@ -10,6 +10,7 @@
 
 #include "poller/poller.h"
 #include "sched/helpers.h"
+#include "sched/overflow.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
@@ -26,10 +27,12 @@ static void prepare(void)
 	runtime_guard(true);
 	fiber_slab_fork_prepare();
 	stack_fork_prepare();
+	overflow_fork_prepare();
 }
 
 static void release(void)
 {
+	overflow_fork_done();
 	stack_fork_done();
 	fiber_slab_fork_done();
 	runtime_guard(false);
