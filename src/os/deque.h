@@ -75,19 +75,31 @@ static inline bool deque_empty(const struct deque *d)
 	return deque_count(d) == 0;
 }
 
-/* Owner. `item` is not NULL. -ENOMEM: no room, and no memory for more; nothing happened. */
-static inline int deque_push(struct deque *d, void *item)
+/* Owner. `item` is not NULL. How many it held before, about; -ENOMEM: no room, and no memory for
+ * more; nothing happened. */
+static inline int64_t deque_push_count(struct deque *d, void *item)
 {
 	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
 	/* Pairs with the CAS in steal: the thief has read the slot that is used again now. */
 	int64_t top = atomic_load_explicit(&d->top, memory_order_acquire);
 	struct deque_array *array = atomic_load_explicit(&d->array, memory_order_relaxed);
 
-	if (unlikely(bottom - top > array->mask))
-		return deque_push_full(d, item);
+	if (unlikely(bottom - top > array->mask)) {
+		int r = deque_push_full(d, item);
+
+		return r < 0 ? r : bottom - top;
+	}
 	atomic_store_explicit(deque_slot(array, bottom), item, memory_order_relaxed);
 	atomic_store_explicit(&d->bottom, bottom + 1, memory_order_release); /* pairs with steal */
-	return 0;
+	return bottom - top;
+}
+
+/* 0 or -ENOMEM. */
+static inline int deque_push(struct deque *d, void *item)
+{
+	int64_t held = deque_push_count(d, item);
+
+	return held < 0 ? (int)held : 0;
 }
 
 /* Owner: the newest item, NULL if there is none. */

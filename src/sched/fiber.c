@@ -10,26 +10,12 @@
 #include "os/os.h"
 #include "os/spin.h"
 
-enum {
-	CHUNK_BLOCKS = 4096,
-	CHUNKS = (1 << 24) / CHUNK_BLOCKS,
-	REFILL = 256,
-};
+enum { CHUNK_BLOCKS = FIBER_CHUNK_BLOCKS, CHUNKS = FIBER_CHUNKS, REFILL = 256 };
 
 static struct spin guard;
-static _Atomic(struct fiber *) chunk[CHUNKS];
+_Atomic(struct fiber *) fiber_chunk[FIBER_CHUNKS];
 static _Atomic uint32_t blocks = JOIN_CODES; /* handed out at least once */
 static struct fiber *spare;
-
-struct fiber *fiber_at(uint32_t index)
-{
-	struct fiber *base;
-
-	if (index < JOIN_CODES || index >= CHUNKS * CHUNK_BLOCKS)
-		return NULL;
-	base = atomic_load_explicit(&chunk[index / CHUNK_BLOCKS], memory_order_acquire);
-	return base ? &base[index % CHUNK_BLOCKS] : NULL;
-}
 
 uint32_t fiber_blocks(void)
 {
@@ -44,7 +30,7 @@ static struct fiber *new_chunk(uint32_t which)
 		return NULL;
 	for (uint32_t i = 0; i < CHUNK_BLOCKS; i++)
 		base[i].index = which * CHUNK_BLOCKS + i;
-	atomic_store_explicit(&chunk[which], base, memory_order_release);
+	atomic_store_explicit(&fiber_chunk[which], base, memory_order_release);
 	return base;
 }
 
@@ -56,7 +42,7 @@ static struct fiber *fresh(void)
 
 	if (i >= CHUNKS * CHUNK_BLOCKS)
 		return NULL;
-	base = atomic_load_explicit(&chunk[i / CHUNK_BLOCKS], memory_order_relaxed);
+	base = atomic_load_explicit(&fiber_chunk[i / CHUNK_BLOCKS], memory_order_relaxed);
 	if (!base && !(base = new_chunk(i / CHUNK_BLOCKS)))
 		return NULL;
 	atomic_store_explicit(&blocks, i + 1, memory_order_release);

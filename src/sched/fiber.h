@@ -155,8 +155,8 @@ struct cold {
 	void *argument;
 	struct locals *locals;
 	struct group_member *member;     /* of the group it belongs to, or NULL */
-	void *sanitizer;                 /* ThreadSanitizer's context */
-	const char *stack_bottom;        /* of the stack it runs on, for AddressSanitizer and checks */
+	void *sanitizer;                 /* sanitizer builds only: ThreadSanitizer's context */
+	const char *stack_bottom;        /* and where the stack is, for AddressSanitizer */
 	size_t stack_bytes;
 };
 
@@ -216,8 +216,19 @@ static inline void fiber_block_put(struct fiber_cache *cache, struct fiber *f)
 		fiber_block_spill(cache);
 }
 
+enum { FIBER_CHUNK_BLOCKS = 4096, FIBER_CHUNKS = (1 << 24) / FIBER_CHUNK_BLOCKS };
+extern _Atomic(struct fiber *) fiber_chunk[FIBER_CHUNKS];
+
 /* The block that a handle or a join word means; NULL: there never was one. */
-struct fiber *fiber_at(uint32_t index);
+static inline struct fiber *fiber_at(uint32_t index)
+{
+	struct fiber *base;
+
+	index &= FIBER_CHUNKS * FIBER_CHUNK_BLOCKS - 1;
+	base = atomic_load_explicit(&fiber_chunk[index / FIBER_CHUNK_BLOCKS], memory_order_acquire);
+	return likely(base != NULL) && index >= JOIN_CODES ? &base[index % FIBER_CHUNK_BLOCKS] : NULL;
+}
+
 /* Blocks that exist: indices JOIN_CODES up to this. */
 uint32_t fiber_blocks(void);
 void fiber_slab_fork_prepare(void);

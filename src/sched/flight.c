@@ -7,8 +7,9 @@
  * like any granter. */
 #include <errno.h>
 
+#include "sched/claim.h"
 #include "sched/scope.h"
-#include "sched/worker.h"
+#include "sched/switch.h"
 
 /* An operation that is back, in whatever way: its fiber goes on. */
 static void land_flight(struct fiber *f, enum claim_status how)
@@ -85,12 +86,8 @@ static int park_in_flight(struct worker *w, struct fiber *self, struct poller_op
 		return op->result == -ECANCELED ? why : 0;
 	}
 	count_up(&w->flight_begun);
-	count_up(&w->parked);
-	switch_park(w);
-	if (unlikely(self->flags & F_ROAM))
-		w = worker_self();
+	w = switch_park(w, self);
 	count_up(&w->flight_over);
-	count_up(&w->resumed);
 	self->wake_at = OS_NEVER;
 	return wait_outcome(self, until, deadline);
 }
@@ -98,14 +95,14 @@ static int park_in_flight(struct worker *w, struct fiber *self, struct poller_op
 ssize_t wait_op(struct poller_op *op, enum wait_what what, int64_t until)
 {
 	struct worker *w = worker_self();
-	struct fiber *self = w->current;
+	struct fiber *self = worker_current(w);
 	int r;
 
 	op->owner = self;
 	op->ticket = 0;
 	op->again = false;
 	for (;;) {
-		wait_begin_as(self, what, op, (unsigned)op->fd & 0xfffff, CLAIM_IN_FLIGHT);
+		claim_begin(self, w, what, op, (unsigned)op->fd & 0xfffff, CLAIM_IN_FLIGHT);
 		r = submit(w, op);
 		if (r != POLLER_IN_FLIGHT)
 			break;
@@ -147,6 +144,6 @@ void wait_retrieve(struct poller_op *op)
 	/* Some worker has it in its hands, and is about to find that its claim comes too late. */
 	while (!atomic_load_explicit(&op->back, memory_order_acquire)) {
 		worker_look(w);
-		switch_yield(w);
+		w = switch_yield(w);
 	}
 }

@@ -14,7 +14,7 @@
  *
  * All idle is the only moment at which the end of a runtime and a deadlock can be seen: then the
  * counters of all workers are at rest (idle_guard orders them). */
-#include "sched/worker.h"
+#include "sched/switch.h"
 
 #include "os/os.h"
 

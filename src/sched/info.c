@@ -12,16 +12,21 @@
 #include "sched/worker.h"
 
 /* ---- one fiber ---------------------------------------------------------------------------------*/
-static const char *state_name(const struct fiber *f, const struct worker *home, uint64_t state,
-			      uint64_t claim)
+static bool is_waiting(uint64_t claim)
 {
 	enum claim_status status = CLAIM_STATUS(claim);
 
+	return status == CLAIM_WAITING || status == CLAIM_HARD || status == CLAIM_IN_FLIGHT;
+}
+
+static const char *state_name(const struct fiber *f, const struct worker *home, uint64_t state,
+			      uint64_t claim)
+{
 	if (!(state & STATE_STARTED))
 		return "new";
-	if (home && atomic_load_explicit(&home->shown, memory_order_relaxed) == f)
+	if (home && atomic_load_explicit(&home->current, memory_order_relaxed) == f)
 		return "running";
-	if (status == CLAIM_WAITING || status == CLAIM_HARD || status == CLAIM_IN_FLIGHT)
+	if (is_waiting(claim))
 		return "parked";
 	return "runnable";
 }
@@ -155,7 +160,6 @@ static void add_worker(fiber_stats_t *s, const struct worker *w)
 {
 	s->spawned += count_read(&w->spawned);
 	s->ended += count_read(&w->ended);
-	s->parked += count_read(&w->parked) - count_read(&w->resumed);
 	s->switches += count_read(&w->switches);
 	s->steals += count_read(&w->steals);
 	s->remote_wakes += count_read(&w->remote_wakes);
@@ -163,6 +167,24 @@ static void add_worker(fiber_stats_t *s, const struct worker *w)
 	s->syscalls += w->ops->syscalls(w->poller);
 	s->timers += count_read(&w->timers_seen);
 	s->stacks_cached += count_read(&w->stacks_seen);
+}
+
+/* Counted by looking, so that parking need not count. */
+static uint64_t count_parked(const struct runtime *rt)
+{
+	uint32_t end = fiber_blocks();
+	uint64_t parked = 0;
+
+	for (uint32_t i = JOIN_CODES; i < end; i++) {
+		struct fiber *f = fiber_at(i);
+		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;
+		struct worker *home = f ? atomic_load_explicit(&f->home, memory_order_acquire) : NULL;
+
+		if ((STATE_GENERATION(state) & 1) && (state & STATE_STARTED) && runtime_owns(rt, home) &&
+		    is_waiting(atomic_load_explicit(&f->claim, memory_order_relaxed)))
+			parked++;
+	}
+	return parked;
 }
 
 PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
@@ -182,6 +204,7 @@ PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
 		add_worker(out, &rt->worker[i]);
 	out->spawned += atomic_load_explicit(&rt->outside, memory_order_relaxed);
 	out->fibers = out->spawned - out->ended;
+	out->parked = count_parked(rt);
 	out->offloaded = helpers_calls();
 	out->helpers = helpers_threads();
 	stack_stats(&stacks);

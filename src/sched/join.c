@@ -1,16 +1,17 @@
 /* join.c - a fiber's end and those who wait for it: the protocol "join" of fiber.h. */
 #include <errno.h>
 
+#include "sched/claim.h"
 #include "sched/local.h"
-#include "sched/thread.h"
-#include "sched/worker.h"
+#include "sched/scope.h"
+#include "sched/switch.h"
 
 /* ---- the fiber's end ---------------------------------------------------------------------------*/
 static struct fiber *wake_joiner(struct worker *w, uint64_t word)
 {
 	struct fiber *joiner = fiber_at(JOIN_LOW(word));
 
-	if (!wait_claim(joiner, word >> 24, 0))
+	if (!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED))
 		return NULL; /* interrupted; it finds TAKEN */
 	if (!(joiner->flags & (F_THREAD | F_ROAM)) &&
 	    atomic_load_explicit(&joiner->home, memory_order_relaxed) == w)
@@ -67,7 +68,7 @@ PUBLIC void fiber_exit(int result)
 	struct worker *w = worker_self();
 
 	must(w != NULL); /* a plain thread has no fiber to end */
-	fiber_finish(w, w->current, result);
+	fiber_finish(w, worker_current(w), result);
 }
 
 /* ---- joining -----------------------------------------------------------------------------------*/
@@ -134,24 +135,58 @@ static int await(struct fiber *f, struct fiber *self, uint64_t generation)
 	}
 }
 
-PUBLIC int fiber_join(fiber_t handle, int *result)
+static NOINLINE int join_slowly(fiber_t handle, int *result)
 {
 	struct fiber *f = fiber_find(handle), *self;
 	int r = wait_check();
 
-	if (unlikely(r < 0))
+	if (r < 0)
 		return r;
-	if (unlikely(!f))
+	if (!f)
 		return -ESRCH;
 	self = wait_self();
-	if (unlikely(!self))
+	if (!self)
 		return wait_why();
-	if (unlikely(self == f))
+	if (self == f)
 		return -EDEADLK;
 	r = await(f, self, handle_generation(handle));
-	if (likely(r == 0))
+	if (r == 0)
 		reap(f, result);
 	return r;
+}
+
+/* The common case in one piece: a fiber joins, without a deadline, one that has not ended. Everything
+ * else, and every surprise, goes the slow way. */
+PUBLIC int fiber_join(fiber_t handle, int *result)
+{
+	struct worker *w = worker_self();
+	struct fiber *f = fiber_at((uint32_t)handle.id), *self;
+	uint64_t word = JOIN_WORD(handle_generation(handle), JOIN_NONE), mine;
+
+	if (unlikely(!w || !f || !(handle_generation(handle) & 1)))
+		return join_slowly(handle, result);
+	self = worker_current(w);
+	if (unlikely(f == self || scope_interrupted(self) || scope_deadline(self) != OS_NEVER))
+		return join_slowly(handle, result);
+	if (unlikely(atomic_load_explicit(&f->join, memory_order_relaxed) != word))
+		return join_slowly(handle, result);
+	mine = JOIN_WORD(claim_begin(self, w, WAIT_JOIN, f, 0, CLAIM_WAITING), self->index);
+	if (unlikely(!atomic_cas64(&f->join, &word, mine))) {
+		wait_abandon(self);
+		return join_slowly(handle, result);
+	}
+	w = switch_park(w, self);
+	word = atomic_load_explicit(&self->claim, memory_order_acquire);
+	claim_settle(self, word);
+	if (unlikely(CLAIM_STATUS(word) != CLAIM_GRANTED)) {
+		word = JOIN_WORD(handle_generation(handle), JOIN_NONE);
+		if (atomic_cas64(&f->join, &mine, word))
+			return -ECANCELED;
+	}
+	if (result)
+		*result = f->result;
+	fiber_block_put(&w->blocks, f);
+	return 0;
 }
 
 PUBLIC int fiber_detach(fiber_t handle)

@@ -17,5 +17,5 @@ const struct stack *overflow_stack(void)
 {
 	struct worker *w = worker_self();
 
-	return w ? fiber_cold(w->current)->stack : NULL;
+	return w ? fiber_cold(worker_current(w))->stack : NULL;
 }

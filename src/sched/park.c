@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "sched/scope.h"
+#include "sched/switch.h"
 #include "sched/thread.h"
-#include "sched/worker.h"
 
 PUBLIC int64_t fiber_now(void)
 {
@@ -71,7 +71,7 @@ PUBLIC int fiber_park(void)
 
 	if (unlikely(!w))
 		return runtime_forked() ? -ECHILD : -EPERM;
-	self = w->current;
+	self = worker_current(w);
 	r = wait_check();
 	if (unlikely(r < 0))
 		return r;
@@ -119,7 +119,7 @@ PUBLIC fiber_t fiber_self(void)
 {
 	struct worker *w = worker_self();
 
-	return w ? fiber_handle(w->current) : (fiber_t){0};
+	return w ? fiber_handle(worker_current(w)) : (fiber_t){0};
 }
 
 PUBLIC unsigned fiber_worker(void)
@@ -150,8 +150,8 @@ PUBLIC bool fiber_pin(void)
 
 	if (!w)
 		return false;
-	was = w->current->flags & F_PINNED;
-	w->current->flags |= F_PINNED;
+	was = worker_current(w)->flags & F_PINNED;
+	worker_current(w)->flags |= F_PINNED;
 	return was;
 }
 
@@ -160,7 +160,7 @@ PUBLIC void fiber_unpin(bool was)
 	struct worker *w = worker_self();
 
 	if (w && !was)
-		w->current->flags &= ~(uint32_t)F_PINNED;
+		worker_current(w)->flags &= ~(uint32_t)F_PINNED;
 }
 
 PUBLIC int fiber_set_name(const char *name)

@@ -19,13 +19,15 @@
 /* ---- letting go --------------------------------------------------------------------------------*/
 static inline void push_here(struct worker *w, struct fiber *f)
 {
-	bool held_one = !deque_empty(&w->unstarted);
+	int64_t held = deque_push_count(&w->unstarted, f);
 
 	count_up(&w->spawned);
-	if (unlikely(deque_push(&w->unstarted, f) < 0))
-		queue_push(&w->ready, f); /* no memory for a larger deque: it runs here */
-	else if (held_one)
-		idle_offer(w->runtime);
+	if (unlikely(held != 0)) {
+		if (held < 0) /* no memory for a larger deque: it runs here */
+			queue_push(&w->ready, f);
+		else if (w->runtime->workers > 1)
+			idle_offer(w->runtime);
+	}
 }
 
 void spawn_launch(struct fiber *f)

@@ -8,25 +8,15 @@
 
 #include <errno.h>
 
+#include "sched/claim.h"
 #include "sched/scope.h"
 #include "sched/thread.h"
-#include "sched/worker.h"
+#include "sched/switch.h"
 
 /* ---- claiming: any thread ----------------------------------------------------------------------*/
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
 {
-	uint64_t word = atomic_load_explicit(&f->claim, memory_order_relaxed);
-
-	for (;;) {
-		enum claim_status status = CLAIM_STATUS(word);
-
-		if (CLAIM_TICKET(word) != ticket || (status != CLAIM_WAITING && status != CLAIM_HARD))
-			return false;
-		/* Release: what a granter wrote before; pairs with the load in wait_park. Acquire:
-		 * what the waiter wrote before its begin. */
-		if (atomic_cas64(&f->claim, &word, CLAIM_WORD(ticket, index, how)))
-			return true;
-	}
+	return claim_end(f, ticket, index, how);
 }
 
 bool wait_claim(struct fiber *f, uint64_t ticket, unsigned index)
@@ -66,7 +56,7 @@ struct fiber *wait_self(void)
 {
 	struct worker *w = worker_self();
 
-	return likely(w != NULL) ? w->current : thread_block();
+	return likely(w != NULL) ? worker_current(w) : thread_block();
 }
 
 int wait_why(void)
@@ -97,7 +87,7 @@ int wait_check(void)
 		self = thread_block_if_any();
 		return self && scope_interrupted(self) ? interrupted(NULL) : 0;
 	}
-	self = w->current;
+	self = worker_current(w);
 	return unlikely(scope_interrupted(self)) ? interrupted(w) : 0;
 }
 
@@ -108,43 +98,20 @@ void wait_done(void)
 	if (unlikely(!w) || likely(++w->ticks % TICKS_PER_LOOK != 0))
 		return;
 	worker_look(w);
-	scope_look(w->current, w->now);
+	scope_look(worker_current(w), w->now);
 	switch_yield(w);
-}
-
-uint64_t wait_begin_as(struct fiber *self, enum wait_what what, const void *object,
-		       unsigned index, enum claim_status status)
-{
-	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
-	uint64_t ticket = (CLAIM_TICKET(word) + 1) & CLAIM_TICKET_MASK;
-	struct worker *w = worker_self();
-
-	if (unlikely(ticket == 0))
-		ticket = 1;
-	must(CLAIM_STATUS(word) == CLAIM_IDLE);
-	atomic_store_explicit(&self->what, (uint8_t)what, memory_order_relaxed);
-	atomic_store_explicit(&self->object, object, memory_order_relaxed);
-	if (w)
-		atomic_store_explicit(&self->since, w->now, memory_order_relaxed);
-	/* Release: pairs with the acquire in wait_request, for a fiber that has moved here. */
-	atomic_store_explicit(&self->claim, CLAIM_WORD(ticket, index, status), memory_order_release);
-	return ticket;
 }
 
 uint64_t wait_begin(struct fiber *self, enum wait_what what, const void *object,
 		    enum wait_mode mode)
 {
-	return wait_begin_as(self, what, object, 0, mode == WAIT_HARD ? CLAIM_HARD : CLAIM_WAITING);
+	return claim_begin(self, worker_self(), what, object, 0,
+			   mode == WAIT_HARD ? CLAIM_HARD : CLAIM_WAITING);
 }
 
-/* The wait is over: a later claim finds nobody. */
 static void settle(struct fiber *self)
 {
-	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
-
-	atomic_store_explicit(&self->claim, CLAIM_WORD(CLAIM_TICKET(word), 0, CLAIM_IDLE),
-			      memory_order_relaxed);
-	atomic_store_explicit(&self->what, WAIT_NOTHING, memory_order_relaxed);
+	claim_settle(self, atomic_load_explicit(&self->claim, memory_order_relaxed));
 }
 
 void wait_abandon(struct fiber *self)
@@ -180,7 +147,7 @@ int wait_outcome(struct fiber *self, int64_t until, int64_t deadline)
 	/* Acquire: pairs with the CAS of wait_end: what the granter copied. */
 	uint64_t word = atomic_load_explicit(&self->claim, memory_order_acquire);
 
-	settle(self);
+	claim_settle(self, word);
 	switch (CLAIM_STATUS(word)) {
 	case CLAIM_GRANTED:
 		return (int)CLAIM_INDEX(word);
@@ -215,11 +182,7 @@ static int park_fiber(struct worker *w, struct fiber *self, int64_t until, int64
 	}
 	if (likely(!timer_set(&self->timer)))
 		self->flags &= ~(uint32_t)F_ARMED;
-	count_up(&w->parked);
-	switch_park(w);
-	if (unlikely(self->flags & F_ROAM))
-		w = worker_self();
-	count_up(&w->resumed);
+	switch_park(w, self);
 	self->wake_at = OS_NEVER;
 	return wait_outcome(self, until, deadline);
 }

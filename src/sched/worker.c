@@ -25,6 +25,7 @@
 #include "sched/worker.h"
 
 #include "os/os.h"
+#include "sched/switch.h"
 
 static __thread struct worker *self;
 
@@ -134,7 +135,7 @@ static void ready_roaming(struct worker *w, struct fiber *f)
 
 void worker_ready(struct worker *w, struct fiber *f)
 {
-	if (unlikely(fiber_may_move(f)) && f != w->current && w->runtime->workers > 1)
+	if (unlikely(fiber_may_move(f)) && f != worker_current(w) && w->runtime->workers > 1)
 		ready_roaming(w, f);
 	else
 		queue_push(&w->ready, f);
@@ -158,36 +159,21 @@ static struct fiber *queued(struct worker *w)
 {
 	struct fiber *f;
 
-	if (unlikely(w->ticks & 1) &&
-	    atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0 &&
-	    (f = worker_take_roaming(w, w)))
+	if (unlikely(w->ticks & 1) && (f = worker_take_roaming(w, w)))
 		return f;
 	f = queue_pop(&w->ready);
-	if (likely(f != NULL)) {
-		struct fiber *after = f->next;
-
-		if (after) { /* whose block came with the prefetch before this one */
-			__builtin_prefetch(after->sp);
-			__builtin_prefetch(after->next);
-		}
-		return f;
-	}
-	f = deque_pop(&w->unstarted);
+	if (!f)
+		f = deque_pop(&w->unstarted);
 	return f ? f : worker_take_roaming(w, w);
 }
 
-struct fiber *worker_pick(struct worker *w)
+struct fiber *worker_pick_queued(struct worker *w)
 {
-	struct fiber *f = w->next;
+	struct fiber *f;
 	int r;
 
-	if (f) {
-		w->next = NULL;
-		return f;
-	}
-	w->next_left = NEXT_IN_A_ROW;
 	while ((f = queued(w))) {
-		if (likely(f->flags & F_STARTED))
+		if (f->flags & F_STARTED)
 			return f;
 		r = switch_start(w, f);
 		if (likely(r == 0))

@@ -26,7 +26,7 @@ struct queue {
 
 struct worker {
 	/* The owner's. */
-	struct fiber *current;          /* who runs; &loop between fibers */
+	_Atomic(struct fiber *) current; /* who runs; &loop between fibers; others may look */
 	struct fiber *next;             /* woken by the running one: before the queue */
 	struct queue ready;             /* runnable, first come first served; also new placed ones */
 	unsigned next_left;             /* how often `next` may still jump the queue */
@@ -48,11 +48,10 @@ struct worker {
 	unsigned number;                /* 1..n */
 	unsigned victim;                /* where the next search begins */
 
-	_Atomic(struct fiber *) shown;  /* current, for others to look at */
 	/* Statistics: written by the owner, read by anybody. `waiting` sums up over workers. */
 	_Atomic uint64_t spawned, ended, switches, steals, remote_wakes, polls;
 	_Atomic uint64_t timers_seen, stacks_seen; /* when it last looked */
-	_Atomic uint64_t flight_begun, flight_over, parked, resumed;
+	_Atomic uint64_t flight_begun, flight_over;
 
 	/* Shared. */
 	_Alignas(64) struct inbox inbox;
@@ -99,10 +98,14 @@ struct runtime {
 struct worker *worker_self(void);
 void worker_set_self(struct worker *);
 
+static inline struct fiber *worker_current(const struct worker *w)
+{
+	return atomic_load_explicit(&w->current, memory_order_relaxed);
+}
+
 static inline void worker_show(struct worker *w, struct fiber *f)
 {
-	w->current = f;
-	atomic_store_explicit(&w->shown, f, memory_order_relaxed);
+	atomic_store_explicit(&w->current, f, memory_order_relaxed);
 }
 
 /* ---- worker.c: queues ---------------------------------------------------------------------------*/
@@ -138,23 +141,12 @@ void worker_run_timers(struct worker *w);
 void worker_take_inbox(struct worker *w);
 /* A runnable roaming fiber of `from`; w becomes its home. NULL: none. */
 struct fiber *worker_take_roaming(struct worker *from, struct worker *w);
-/* Whoever is queued here: next, ready, roaming, unstarted; started. NULL: nobody. */
-struct fiber *worker_pick(struct worker *w);
 /* Wakes the worker's thread, whose sleep the caller has ended in the inbox. */
 void worker_wake(struct worker *w);
 void worker_loop(struct worker *w);
 
-/* ---- switch.c: from one fiber to the next --------------------------------------------------------*/
-/* Leaves the running fiber, which is somebody else's to wake, for the next runnable one. */
-void switch_park(struct worker *w);
-/* Lets the others run first; returns at once if there are none. */
-void switch_yield(struct worker *w);
-/* From the worker's own context to a fiber and back. */
-void switch_run(struct worker *w, struct fiber *f);
-/* Never comes back: the running fiber's stack is given up. `successor` may be NULL: whoever is next. */
-_Noreturn void switch_leave(struct worker *w, struct fiber *successor, struct stack *dead);
-/* Gives an unstarted fiber its stack and first frame. -ENOMEM: nothing happened. */
-int switch_start(struct worker *w, struct fiber *f);
+/* Behind worker_pick (switch.h): what is not in `next`. */
+struct fiber *worker_pick_queued(struct worker *w);
 
 /* ---- idle.c ------------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
@@ -184,8 +176,6 @@ void group_left(struct group_member *, int result);
 void group_member_is(struct group_member *, fiber_t);
 
 /* ---- wait.c ------------------------------------------------------------------------------------*/
-uint64_t wait_begin_as(struct fiber *self, enum wait_what, const void *object, unsigned index,
-		       enum claim_status);
 int wait_outcome(struct fiber *self, int64_t until, int64_t deadline);
 /* Sets the timer of the running fiber for `limit`. -ENOMEM: it is not set. */
 int wait_arm(struct worker *w, struct fiber *self, int64_t limit);

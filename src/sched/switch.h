@@ -1,0 +1,159 @@
+/* switch.h - from one fiber to the next: the hot path, inlined into the few doors that use it.
+ * Private to src/sched/.
+ *
+ * A fiber that parks goes straight to the next runnable one; only when there is none does the
+ * worker's own context (loop, on the thread's own stack) run.
+ *
+ * Inlined, because the return predictor decides what a switch costs: after it every return up to the
+ * caller of the public function is predicted from the calls of whoever ran before, so each level of
+ * calls between the two costs a mispredicted return, about 3 ns. arch_switch itself is called and left by
+ * ret: in a ring of fibers of one function all of it is predicted.
+ *
+ * The message says what could not be done while still on the predecessor's stack:
+ *	NOTHING  it parked and has one thread, or it yielded and is in a queue of this thread only
+ *	LANDED   a roaming fiber parked: from now on others may run it
+ *	YIELDED  a roaming fiber yielded: queue it where others may take it
+ *	DEAD     a fiber ended: its stack goes to the cache */
+#ifndef FB_SCHED_SWITCH_H
+#define FB_SCHED_SWITCH_H
+
+#include "arch.h"
+#include "os/sanitize.h"
+#include "sched/worker.h"
+
+enum switch_message {
+	SWITCH_NOTHING,
+	SWITCH_LANDED,
+	SWITCH_YIELDED,
+	SWITCH_DEAD,
+	SWITCH_MASK = 7,
+};
+
+/* ThreadSanitizer must be told in a frame that is not instrumented: there nothing is inlined. */
+#if defined(FB_TSAN)
+#define SWITCH_INLINE static NOINLINE NO_SANITIZE_THREAD __attribute__((__unused__))
+#else
+#define SWITCH_INLINE static inline __attribute__((__always_inline__))
+#endif
+
+/* Finishes what the predecessor left. */
+void switch_land(struct worker *w, uintptr_t message);
+/* Never comes back: the running fiber's stack is given up. `next` may be NULL: whoever is next. */
+_Noreturn void switch_leave(struct worker *w, struct fiber *next, struct stack *dead);
+/* Gives an unstarted fiber its stack and first frame. -ENOMEM: nothing happened. */
+int switch_start(struct worker *w, struct fiber *f);
+
+static inline void switch_tell_sanitizer(struct fiber *to, void **fake)
+{
+#if defined(FB_ASAN)
+	sanitize_leave(fake, fiber_cold(to)->stack_bottom, fiber_cold(to)->stack_bytes);
+#else
+	(void)to, (void)fake;
+#endif
+}
+
+static inline bool switch_both_bare(const struct fiber *a, const struct fiber *b)
+{
+	return a->flags & b->flags & F_NO_FPU;
+}
+
+/* Returns when somebody switches back, with the worker that did. */
+SWITCH_INLINE struct worker *switch_to(struct worker *w, struct fiber *me, struct fiber *to,
+				       uintptr_t message)
+{
+	struct exceptions kept = { NULL, 0 };
+	void *fake = NULL;
+
+	worker_show(w, to);
+	count_up(&w->switches);
+	if (unlikely(w->exceptions != NULL))
+		kept = *w->exceptions;
+	switch_tell_sanitizer(to, &fake);
+#if defined(FB_TSAN)
+	sanitize_switch(fiber_cold(to)->sanitizer);
+#endif
+	if (unlikely(switch_both_bare(me, to)))
+		message = arch_switch_bare(&me->sp, to->sp, message, w->control_words);
+	else
+		message = arch_switch(&me->sp, to->sp, message);
+	sanitize_arrive(fake);
+	if (unlikely(me->flags & F_ROAM))
+		w = worker_self();
+	if (unlikely(w->exceptions != NULL))
+		*w->exceptions = kept;
+	if (unlikely(message != SWITCH_NOTHING))
+		switch_land(w, message);
+	return w;
+}
+
+/* Whoever is queued here: next, ready, roaming, unstarted (started now). NULL: nobody. */
+static inline struct fiber *worker_pick(struct worker *w)
+{
+	struct fiber *f = w->next, *after;
+
+	if (f) {
+		w->next = NULL;
+		return f;
+	}
+	w->next_left = NEXT_IN_A_ROW;
+	f = w->ready.head;
+	if (unlikely(!f) || unlikely(!(f->flags & F_STARTED)) ||
+	    unlikely(atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0))
+		return worker_pick_queued(w);
+	after = f->next;
+	w->ready.head = after;
+	if (after) { /* whose block came with the prefetch before this one */
+		__builtin_prefetch(after->sp);
+		__builtin_prefetch(after->next);
+	}
+	return f;
+}
+
+static inline void switch_tick(struct worker *w)
+{
+	if (unlikely(++w->ticks % TICKS_PER_LOOK == 0))
+		worker_look(w);
+}
+
+/* Leaves the running fiber, which is somebody else's to wake, for the next runnable one. */
+SWITCH_INLINE struct worker *switch_park(struct worker *w, struct fiber *me)
+{
+	struct fiber *next;
+
+	switch_tick(w);
+	next = worker_pick(w);
+	if (!next)
+		next = &w->loop;
+	if (unlikely(next == me))
+		return w; /* woken while looking */
+	if (likely(!(me->flags & F_ROAM)))
+		return switch_to(w, me, next, SWITCH_NOTHING);
+	w = switch_to(w, me, next, (uintptr_t)me | SWITCH_LANDED);
+	/* A waker that found landed still set would take a running fiber. It reads the word after a
+	 * guard or claim of our next wait, which comes after this store. */
+	atomic_store_explicit(&me->landed, 0, memory_order_relaxed);
+	return w;
+}
+
+/* Lets the others run first; returns at once if there are none. */
+SWITCH_INLINE struct worker *switch_yield(struct worker *w)
+{
+	struct fiber *me = worker_current(w), *next;
+
+	switch_tick(w);
+	next = worker_pick(w);
+	if (!next)
+		return w;
+	if (unlikely(fiber_may_move(me)))
+		return switch_to(w, me, next, (uintptr_t)me | SWITCH_YIELDED);
+	queue_push(&w->ready, me);
+	return switch_to(w, me, next, SWITCH_NOTHING);
+}
+
+/* The worker's own context lets a fiber run. */
+SWITCH_INLINE void switch_run(struct worker *w, struct fiber *f)
+{
+	switch_to(w, &w->loop, f, SWITCH_NOTHING);
+}
+
+#endif
