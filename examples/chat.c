@@ -4,6 +4,8 @@
  * parks, so what the clients share needs no lock.
  *
  *	chat [ADDRESS]		default tcp:127.0.0.1:7777 */
+#include <errno.h>
+#include <fiber/reader.h>
 #include <string.h>
 
 #include "serve.h"
@@ -40,7 +42,7 @@ static int talk(void *arg)
 	return (int)n;
 }
 
-static void tell_others(const struct client *speaker, const char *line, size_t bytes)
+static void tell_others(const struct client *speaker, const char *line)
 {
 	for (struct client *c = clients; c; c = c->next) {
 		if (c == speaker)
@@ -48,33 +50,20 @@ static void tell_others(const struct client *speaker, const char *line, size_t b
 		if (c->put - c->taken == QUEUE)
 			c->left_out++;
 		else
-			snprintf(c->lines[c->put++ % QUEUE], LINE, "%.*s\n", (int)bytes, line);
+			snprintf(c->lines[c->put++ % QUEUE], LINE, "%s\n", line);
 		fiber_unpark(c->talker);
 	}
 }
 
-/* Longer lines are cut into pieces. */
 static int listen_to(const struct client *c)
 {
-	char said[LINE - 2];
-	size_t have = 0;
-	ssize_t n;
+	char memory[LINE], *line;
+	fiber_reader_t in;
+	ssize_t n = fiber_reader_init(&in, c->fd, memory, sizeof memory);
 
-	while ((n = fiber_read(c->fd, said + have, sizeof said - have)) > 0) {
-		char *line = said, *end;
-
-		have += (size_t)n;
-		for (; (end = memchr(line, '\n', have)); line = end + 1) {
-			tell_others(c, line, (size_t)(end - line));
-			have -= (size_t)(end + 1 - line);
-		}
-		memmove(said, line, have);
-		if (have == sizeof said) {
-			tell_others(c, said, have);
-			have = 0;
-		}
-	}
-	return (int)n;
+	while (n >= 0 && (n = fiber_reader_line(&in, &line, LINE - 1)) >= 0)
+		tell_others(c, line);
+	return n == -ENODATA ? 0 : (int)n;
 }
 
 static int client(fiber_fd fd, void *unused)

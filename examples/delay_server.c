@@ -2,6 +2,7 @@
  * the requests as they come in, so that one can see who overtook whom.
  *
  *	delay_server [ADDRESS]		default tcp:127.0.0.1:8080 */
+#include <fiber/reader.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -9,30 +10,37 @@
 
 static atomic_uint requests; /* the clients run on all workers */
 
+/* The first line says what is wanted, an empty one ends the request. */
+static ssize_t read_request(fiber_fd fd, unsigned *ms, char text[128])
+{
+	char memory[1024], *line;
+	fiber_reader_t in;
+	ssize_t n = fiber_reader_init(&in, fd, memory, sizeof memory);
+
+	if (n == 0 && (n = fiber_reader_line(&in, &line, 0)) >= 0 &&
+	    sscanf(line, "GET /%u/%127[^ /] HTTP/1.", ms, text) != 2)
+		*text = '\0';
+	while (n > 0)
+		n = fiber_reader_line(&in, &line, 0);
+	return n;
+}
+
 static int client(fiber_fd fd, void *unused)
 {
-	char request[1024], text[128] = "", answer[512];
-	size_t have = 0;
+	char text[128] = "", answer[512];
 	unsigned ms = 0;
-	ssize_t n;
+	ssize_t n = read_request(fd, &ms, text);
+	unsigned number = atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed) + 1;
 
 	(void)unused;
-	do {
-		n = fiber_read(fd, request + have, sizeof request - 1 - have);
-		if (n <= 0)
-			return (int)n;
-		request[have += (size_t)n] = '\0';
-	} while (!strstr(request, "\r\n\r\n") && have < sizeof request - 1);
-
-	unsigned number = atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed) + 1;
-	bool good = sscanf(request, "GET /%u/%127[^ /\r\n] HTTP/1.", &ms, text) == 2;
-
-	if (good && (n = fiber_sleep(ms * FIBER_MILLISECOND)) < 0)
+	if (n == 0 && *text)
+		n = fiber_sleep(ms * FIBER_MILLISECOND);
+	if (n < 0)
 		return (int)n;
 	n = snprintf(answer, sizeof answer,
 		     "HTTP/1.0 %s\r\nContent-Type: text/plain\r\n\r\n%u %s\n",
-		     good ? "200 OK" : "400 Bad Request", number,
-		     good ? text : "GET /<ms>/<text>, please");
+		     *text ? "200 OK" : "400 Bad Request", number,
+		     *text ? text : "GET /<ms>/<text>, please");
 	n = fiber_write_all(fd, answer, (size_t)n, NULL);
 	return n < 0 ? (int)n : 0;
 }

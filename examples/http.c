@@ -1,13 +1,15 @@
 /* http.c - a small HTTP/1.1 server: a fiber per connection, and each reads as if it had a thread.
  *
  *	http [ADDRESS]		default tcp:127.0.0.1:8080 */
+#include <errno.h>
+#include <fiber/reader.h>
 #include <string.h>
 
 #include "serve.h"
 
 static int answer(fiber_fd fd, const char *status, const char *said, const char *path)
 {
-	char text[2304];
+	char text[1280];
 	int n = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
 			 "Content-Length: %zu\r\n\r\n%s%s\n",
 			 status, strlen(said) + strlen(path) + 1, said, path);
@@ -18,13 +20,22 @@ static int answer(fiber_fd fd, const char *status, const char *said, const char 
 	return sent < 0 ? (int)sent : 0;
 }
 
-/* Answers one request, which ends in a zero. 1: the connection is kept for the next. */
-static int handle(fiber_fd fd, char *request)
+/* Reads one request and answers it. 1: the connection is kept for the next. */
+static int serve_one(fiber_fd fd, fiber_reader_t *in)
 {
-	char *headers = request + strcspn(request, "\r\n"), *rest;
-	bool keep = !strcasestr(headers, "\nConnection: close");
+	char request[1024], *line, *rest;
+	bool keep = true;
+	ssize_t n = fiber_reader_line(in, &line, sizeof request);
 
-	*headers = '\0';
+	if (n < 0)
+		return n == -EMSGSIZE ? answer(fd, "414 URI Too Long", "Too long", "") : (int)n;
+	memcpy(request, line, (size_t)n + 1);
+	while ((n = fiber_reader_line(in, &line, 0)) > 0)
+		if (strcasecmp(line, "Connection: close") == 0)
+			keep = false;
+	if (n < 0)
+		return n == -EMSGSIZE ? answer(fd, "431 Header Too Large", "Too long", "") : (int)n;
+
 	const char *method = strtok_r(request, " ", &rest), *path = strtok_r(NULL, " ", &rest);
 
 	if (!path || strncmp(rest, "HTTP/1.", 7) != 0)
@@ -38,26 +49,15 @@ static int handle(fiber_fd fd, char *request)
 
 static int client(fiber_fd fd, void *unused)
 {
-	char request[2048], *end;
-	size_t have = 0;
-	int r;
+	char memory[2048];
+	fiber_reader_t in;
+	int r = fiber_reader_init(&in, fd, memory, sizeof memory);
 
 	(void)unused;
-	do {
-		while (!(end = memmem(request, have, "\r\n\r\n", 4))) {
-			ssize_t n = fiber_read(fd, request + have, sizeof request - have);
-
-			if (n <= 0)
-				return (int)n;
-			if ((have += (size_t)n) == sizeof request)
-				return answer(fd, "431 Request Header Fields Too Large", "", "");
-		}
-		*end = '\0';
-		r = handle(fd, request);
-		have -= (size_t)(end + 4 - request);
-		memmove(request, end + 4, have); /* the beginning of the next request */
-	} while (r == 1);
-	return r;
+	if (r == 0)
+		while ((r = serve_one(fd, &in)) == 1)
+			;
+	return r == -ENODATA ? 0 : r; /* the client has said all it wanted */
 }
 
 int main(int argc, char **argv)
