@@ -2,8 +2,8 @@
  *
  * Sockets are asked per call (MSG_DONTWAIT), whatever their flags. accept and connect have no such
  * form: on a blocking descriptor they are not tried at all, because "ready" and then the call would
- * block the thread whenever another process is faster. Their flag is asked for each time: the number
- * may mean another file by now, and beside a connection's cost it is little. */
+ * block the thread whenever another process is faster. Their flag is asked for each time: the
+ * number may mean another file by now, and beside a connection's cost it is little. */
 #include "poller/attempt.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static enum tried refused(struct poller_op *op, unsigned nature, int error)
 	return fail(op, error);
 }
 
-/* ---- streams and datagrams ---------------------------------------------------------------------*/
+/* ---- streams and datagrams --------------------------------------------------------------------*/
 static enum tried receive(struct poller_op *op, void *buffer, size_t bytes, int flags,
 			  unsigned nature, _Atomic uint64_t *calls)
 {
@@ -99,7 +99,7 @@ static enum tried transmit_message(struct poller_op *op, const struct msghdr *ms
 	return TRIED_DONE;
 }
 
-/* ---- read and write ----------------------------------------------------------------------------*/
+/* ---- read and write ---------------------------------------------------------------------------*/
 static struct msghdr message_of(const struct poller_op *op)
 {
 	return (struct msghdr){.msg_iov = (struct iovec *)op->iov,
@@ -146,7 +146,7 @@ static enum tried try_write(struct poller_op *op, unsigned nature, _Atomic uint6
 	return transmit_message(op, &msg, 0, nature, calls);
 }
 
-/* ---- connections -------------------------------------------------------------------------------*/
+/* ---- connections ------------------------------------------------------------------------------*/
 /* True also for a bad descriptor: the call itself says so. */
 static bool blocking(int fd, _Atomic uint64_t *calls)
 {
@@ -247,7 +247,7 @@ static enum tried try_connect(struct poller_op *op, unsigned nature, _Atomic uin
 	}
 }
 
-/* ---- readiness ---------------------------------------------------------------------------------*/
+/* ---- readiness --------------------------------------------------------------------------------*/
 int attempt_poll(int fd, short events, _Atomic uint64_t *calls)
 {
 	struct pollfd p = {.fd = fd, .events = events};
@@ -272,7 +272,7 @@ static enum tried try_poll(struct poller_op *op, _Atomic uint64_t *calls)
 	return TRIED_DONE;
 }
 
-enum tried attempt(struct poller_op *op, unsigned nature, _Atomic uint64_t *calls)
+enum tried attempt_op(struct poller_op *op, unsigned nature, _Atomic uint64_t *calls)
 {
 	if (unlikely(nature & NATURE_FILE) && (op->kind == IO_READ || op->kind == IO_WRITE))
 		return TRIED_BLOCKS;

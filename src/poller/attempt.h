@@ -14,7 +14,7 @@ enum tried {
 };
 
 /* `nature` is the descriptor's. Adds its system calls to *calls. */
-enum tried attempt(struct poller_op *, unsigned nature, _Atomic uint64_t *calls);
+enum tried attempt_op(struct poller_op *, unsigned nature, _Atomic uint64_t *calls);
 
 /* What poll(2) says at once: events, 0, or -EBADF. */
 int attempt_poll(int fd, short events, _Atomic uint64_t *calls);

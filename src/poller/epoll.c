@@ -1,12 +1,12 @@
 /* epoll.c - the poller of Linux: ready.c over epoll.
  *
  * A descriptor is watched once, edge-triggered, for everything, so that an operation costs no
- * epoll_ctl. An event carries the number and its generation. The bell, an eventfd, wakes a wait from
- * elsewhere; being edge-triggered it is never read.
+ * epoll_ctl. An event carries the number and its generation. The bell, an eventfd, wakes a wait
+ * from elsewhere; being edge-triggered it is never read.
  *
- * Protocol "bell": `rung` is set by who rings, and cleared by `wait` before it returns. Who finds it set
- * need not write, because a wait is about to return or has not begun, and after it the owner looks at
- * what the ringer left before ringing: both sides exchange the word (acquire, release). */
+ * Protocol "bell": `rung` is set by who rings, and cleared by `wait` before it returns. Who finds
+ * it set need not write, because a wait is about to return or has not begun, and after it the owner
+ * looks at what the ringer left before ringing: both sides exchange the word (acquire, release). */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "poller/backends.h"
-#include "poller/ready.h"
+#include "poller/number.h"
+#include "poller/orphans.h"
+#include "poller/young.h"
 
 enum { EVENTS = 256 };
 
@@ -39,7 +41,7 @@ static struct poller *poller_of(struct ready *r)
 	return container_of(r, struct poller, ready);
 }
 
-/* ---- what ready.c asks -------------------------------------------------------------------------*/
+/* ---- what ready.c asks ------------------------------------------------------------------------*/
 static const uint32_t EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
 static int control(struct poller *p, int act, int fd, uint32_t events, uint64_t data)
@@ -90,7 +92,7 @@ static const struct ready_kernel kernel = {
 	.wake = ring,
 };
 
-/* ---- life --------------------------------------------------------------------------------------*/
+/* ---- life -------------------------------------------------------------------------------------*/
 static int open_poller(struct poller **out)
 {
 	struct poller *p = malloc(sizeof *p);
@@ -130,7 +132,7 @@ static void close_poller(struct poller *p)
 	free(p);
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------*/
+/* ---- waiting ----------------------------------------------------------------------------------*/
 static int64_t coarse_now(void)
 {
 	struct timespec t;
@@ -170,7 +172,7 @@ enum ending { HAPPENED, NAPPED, OVER };
 /* One wait of the kernel's; *n events, or -EINTR. */
 static enum ending sleep_once(struct poller *p, int64_t until, int *n)
 {
-	int nap = ready_nap_ms(&p->ready);
+	int nap = young_nap_ms(&p->ready);
 	int64_t left;
 
 	count_up(&p->ready.calls);
@@ -225,7 +227,7 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 
 	if (nothing_to_look_for(p, until)) {
 		hush(p);
-		return (int)ready_orphans(back);
+		return (int)orphans_take(back);
 	}
 	do {
 		ending = sleep_once(p, until, &n);
@@ -234,14 +236,14 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 			break;
 		}
 		rang = handle(p, n, &given, back);
-		ready_tick(&p->ready, coarse_now());
-		given += ready_age(&p->ready, (unsigned)n, ending == NAPPED, back);
+		young_tick(&p->ready, coarse_now());
+		given += young_check(&p->ready, (unsigned)n, ending == NAPPED, back);
 	} while (!given && !rang && ending != OVER && until != 0);
 	hush(p);
-	return (int)(given + ready_orphans(back));
+	return (int)(given + orphans_take(back));
 }
 
-/* ---- the table ---------------------------------------------------------------------------------*/
+/* ---- the table --------------------------------------------------------------------------------*/
 static int submit(struct poller *p, struct poller_op *op, struct list *back)
 {
 	return ready_submit(&p->ready, op, back);
@@ -270,6 +272,6 @@ const struct poller_ops poller_epoll = {
 	.cancel = cancel,
 	.wait = wait_poller,
 	.wake = wake,
-	.forget = ready_forget,
+	.forget = number_forget,
 	.syscalls = syscalls,
 };

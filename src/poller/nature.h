@@ -13,8 +13,9 @@ enum nature {
 	NATURE_PIPE = 1 << 4,     /* a write may raise SIGPIPE */
 	NATURE_DEVICE = 1 << 5,   /* ttys and other characters, eventfd, timerfd, inotify, ... */
 	NATURE_MEMORY = 1 << 6,   /* /dev/null, zero, full, random, urandom: never wait */
-	NATURE_FILE = 1 << 7,     /* regular, directory, block device: always "ready", and may block.
-	                           * Never kept in a slot: beside a helper thread, asking again is cheap */
+	/* Regular, directory, block device: always "ready", and may block. Never kept in a slot:
+	 * beside a helper thread, asking again is cheap. */
+	NATURE_FILE = 1 << 7,
 };
 
 /* A set of enum nature, or -EBADF. Adds its system calls to *calls. */

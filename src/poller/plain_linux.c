@@ -1,8 +1,9 @@
 /* plain_linux.c - read and write where no socket call does, without blocking: see plain.h.
  *
- * Whether a plain read blocks is a flag of the open file, which other processes share: the flags of a
- * descriptor that was not born here are never changed. preadv2 and pwritev2 say it per call (RWF_NOWAIT:
- * pipes since Linux 6.3, most things without an inode of their own). Where the kernel refuses that:
+ * Whether a plain read blocks is a flag of the open file, which other processes share: the flags of
+ * a descriptor that was not born here are never changed. preadv2 and pwritev2 say it per call
+ * (RWF_NOWAIT: pipes since Linux 6.3, most things without an inode of their own). Where the kernel
+ * refuses that:
  *
  *	O_NONBLOCK is set    the plain call. The flag is asked for each time, because the number
  *	                     may mean another file by now, and one blocked worker stops its fibers.
@@ -11,8 +12,8 @@
  *	                     process that reads the same tty may be faster.
  *
  * SIGPIPE comes to whoever writes to a pipe without readers. Neither its disposition nor a thread's
- * mask may show that we are here, so it is asked off per call (RWF_NOSIGNAL), or else held back for the
- * length of the call and taken out of the queue. */
+ * mask may show that we are here, so it is asked off per call (RWF_NOSIGNAL), or else held back for
+ * the length of the call and taken out of the queue. */
 #include "poller/plain.h"
 
 #include <errno.h>

@@ -7,7 +7,9 @@
 
 #include "poller/attempt.h"
 #include "poller/backends.h"
-#include "poller/ready.h"
+#include "poller/number.h"
+#include "poller/orphans.h"
+#include "poller/slot.h"
 
 const struct poller_ops *const poller_backends[] = {
 	&poller_epoll,
@@ -45,7 +47,7 @@ const struct poller_ops *poller_choose(const char *name)
 	return name && *name ? by_name(name) : best();
 }
 
-/* ---- without a poller --------------------------------------------------------------------------*/
+/* ---- without a poller -------------------------------------------------------------------------*/
 short poller_events(const struct poller_op *op)
 {
 	switch (op->kind) {
@@ -74,7 +76,7 @@ static enum tried look_and_try(struct poller_op *op)
 		op->result = nature;
 		return TRIED_DONE;
 	}
-	return attempt(op, (unsigned)nature, &calls);
+	return attempt_op(op, (unsigned)nature, &calls);
 }
 
 /* With its use counted, so that forget() waits for it too. What others know stays as it is. */
@@ -89,7 +91,7 @@ static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 	use = slot_use(s);
 	nature = s->nature;
 	spin_unlock(&s->guard);
-	tried = nature ? attempt(op, nature, &calls) : TRIED_STRANGE;
+	tried = nature ? attempt_op(op, nature, &calls) : TRIED_STRANGE;
 	if (tried == TRIED_STRANGE)
 		tried = look_and_try(op);
 	spin_lock(&s->guard);
@@ -121,24 +123,24 @@ int poller_try(struct poller_op *op)
 	unreachable();
 }
 
-/* ---- numbers -----------------------------------------------------------------------------------*/
+/* ---- numbers ----------------------------------------------------------------------------------*/
 void poller_born(fiber_fd fd, enum poller_born what)
 {
 	switch (what) {
 	case BORN_STREAM_INET:
-		ready_born(fd, NATURE_SOCKET | NATURE_TCP);
+		number_born(fd, NATURE_SOCKET | NATURE_TCP);
 		return;
 	case BORN_STREAM_UNIX:
-		ready_born(fd, NATURE_SOCKET | NATURE_UNIX);
+		number_born(fd, NATURE_SOCKET | NATURE_UNIX);
 		return;
 	case BORN_PIPE:
-		ready_born(fd, NATURE_PIPE);
+		number_born(fd, NATURE_PIPE);
 		return;
 	case BORN_UNKNOWN:
 	case BORN_DATAGRAM: /* of which family? */
 	case BORN_LISTENER: /* of which family? what it accepts wants to know */
 	case BORN_FILE:
-		ready_born(fd, 0);
+		number_born(fd, 0);
 		return;
 	}
 	unreachable();
@@ -146,5 +148,6 @@ void poller_born(fiber_fd fd, enum poller_born what)
 
 void poller_forked(void)
 {
-	ready_forked();
+	slot_forget_all();
+	orphans_forget_all();
 }

@@ -4,21 +4,23 @@
  * fiber's stack. The owner begins its wait (sched/wait.h), then submits:
  *
  *	POLLER_DONE       op->result is the answer; the operation is the owner's again.
- *	POLLER_IN_FLIGHT  the law: it comes back exactly once, either in the list of a `wait` (of any
- *	                  poller of the process), or from a `cancel` that returned true. Until then
- *	                  neither the operation nor its buffer may be touched.
- *	POLLER_WOULD_BLOCK this call on this descriptor could block the thread (a regular file; accept or
- *	                  connect on a blocking inherited descriptor): the owner must use a helper thread.
+ *	POLLER_IN_FLIGHT  the law: it comes back exactly once, either in a list that a `wait`,
+ *	                  `submit` or `forget` filled (of any poller of the process), or from a
+ *	                  `cancel` that returned true. Until then neither the operation nor its
+ *	                  buffer may be touched.
+ *	POLLER_WOULD_BLOCK  this call on this descriptor could block the thread (a regular file;
+ *	                  accept or connect on a blocking inherited descriptor; a blocking tty that
+ *	                  is ready): the owner must use a helper thread.
  *
  * An operation that is back from `wait` has a result: bytes, a descriptor, ready events, -errno, or
- * POLLER_RETRY: the kernel only said "ready", and the owner submits it again. On a readiness backend
- * the retry thus belongs to the fiber, not to the loop. IO_POLL never comes back so.
+ * POLLER_RETRY: the kernel only said "ready", and the owner submits it again. On a readiness
+ * backend the retry thus belongs to the fiber, not to the loop. IO_POLL never comes back so.
  *
- * POLLER_RETRY obliges. One edge may stand for many connections or datagrams, and wakes one waiter: the
- * readiness is in its hands, and it hands it on when its next submit succeeds. So it must submit
- * again, also if it has been interrupted meanwhile (and then may cancel): otherwise the other waiters
- * sleep beside a full queue. `submit` puts the waiter that is next into `back`, as `wait` does; the
- * caller tells its owner at once, before it goes on with its own bytes.
+ * POLLER_RETRY obliges. One edge may stand for many connections or datagrams, and wakes one waiter:
+ * the readiness is in its hands, and it hands it on when its next submit succeeds. So it must
+ * submit again, also if it has been interrupted meanwhile (and then may cancel): otherwise the
+ * other waiters sleep beside a full queue. `submit` puts the waiter that is next into `back`, as
+ * `wait` does; the caller tells its owner at once, before it goes on with its own bytes.
  *
  * One poller per worker. `wait` and `close` belong to its thread; `submit` is called by the thread
  * that owns the poller passed; `cancel` by the thread that submitted; `wake` by any thread.
@@ -55,7 +57,7 @@ enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };
 struct poller;
 
 struct poller_op {
-	struct list link;           /* the poller's while in flight; then links what `wait` returns */
+	struct list link;           /* the poller's in flight; then links what is given back */
 	enum poller_kind kind;
 	fiber_fd fd;
 	int flags;                  /* of recv, send, recvmsg, sendmsg; 0 for the others. With
@@ -87,23 +89,26 @@ struct poller_ops {
 	const char *name;
 	/* -errno: this kernel does not have it, or no descriptors left. */
 	int (*open)(struct poller **out);
-	/* All operations submitted to it must be back (checked). What it watches for others moves. */
+	/* All operations submitted to it must be back (checked). What it watches for others
+	 * moves. */
 	void (*close)(struct poller *);
 	/* POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK. Operations of others that are to go on
 	 * now are appended to `back` (an empty list of the caller's; mostly it stays so). */
 	int (*submit)(struct poller *, struct poller_op *, struct list *back);
-	/* True: it is back, result -ECANCELED (or what it had already reached). False: it was already
-	 * on its way, and comes from a `wait` or is in the `back` of somebody's submit or forget. */
+	/* True: it is back, result -ECANCELED (or what it had already reached). False: it was
+	 * already on its way, and comes from a `wait` or is in the `back` of somebody's submit or
+	 * forget. */
 	bool (*cancel)(struct poller *, struct poller_op *);
 	/* Waits for something to happen until the time `until` (0: only looks; OS_NEVER: no limit),
-	 * and appends what is back to `back`, in the order of the events. Returns how many (0: time,
-	 * signal or wake), never fails for EINTR. */
+	 * and appends what is back to `back`, in the order of the events. Returns how many (0:
+	 * time, signal or wake), never fails for EINTR. */
 	int (*wait)(struct poller *, int64_t until, struct list *back);
+	/* Ends the `wait` that is in progress, or the next one that would sleep. Any thread. */
 	void (*wake)(struct poller *);
 	/* Before a descriptor is closed or given away: deletes the registration, starts a new
-	 * generation, appends the operations that were in flight to `back`, result -EBADF, and waits
-	 * (spinning: they never block) for system calls in progress on the number, whose operations
-	 * also end with -EBADF if they would have to wait. Any number may be passed. */
+	 * generation, appends the operations that were in flight to `back`, result -EBADF, and
+	 * waits (spinning: they never block) for system calls in progress on the number, whose
+	 * operations also end with -EBADF if they would have to wait. Any number may be passed. */
 	void (*forget)(fiber_fd, struct list *back);
 	/* System calls made so far by this poller and by submit on it (statistics). */
 	uint64_t (*syscalls)(const struct poller *);
@@ -120,9 +125,9 @@ const struct poller_ops *poller_choose(const char *name);
 int poller_try(struct poller_op *);
 short poller_events(const struct poller_op *);
 
-/* A descriptor number that one of our calls has just made: its slot starts a new generation, known to
- * be non-blocking (and, if the caller knows, what it is). Never fails: without memory for the slot the
- * number stays unknown. */
+/* A descriptor number that one of our calls has just made: its slot starts a new generation, known
+ * to be non-blocking (and, if the caller knows, what it is). Never fails: without memory for the
+ * slot the number stays unknown. */
 enum poller_born { BORN_UNKNOWN, BORN_STREAM_INET, BORN_STREAM_UNIX, BORN_DATAGRAM, BORN_LISTENER,
                    BORN_PIPE, BORN_FILE };
 void poller_born(fiber_fd, enum poller_born);

@@ -1,12 +1,12 @@
 /* slot.h - what the process knows about a descriptor number.
  *
- * A table of two levels: a directory of pointers, and chunks of slots that are mapped when the first
- * number in them is used, and never unmapped. So a slot may be looked up without a lock, and a pointer
- * to one stays good for ever; what may go out of date is told by its generation.
+ * A table of two levels: a directory of pointers, and chunks of slots that are mapped when the
+ * first number in them is used, and never unmapped. So a slot may be looked up without a lock, and
+ * a pointer to one stays good for ever; what may go out of date is told by its generation.
  *
- * All of a slot is guarded by its `guard`, except `young`, `since` and `fd`, which belong to the thread
- * of the poller in whose queue the slot is (SLOT_QUEUED). Bytes of zero are a slot of which nothing is
- * known. The first cache line is all that an operation touches. */
+ * All of a slot is guarded by its `guard`, except `young`, `since` and `fd`, which belong to the
+ * thread of the poller in whose queue the slot is (SLOT_QUEUED). Bytes of zero are a slot of which
+ * nothing is known. The first cache line is all that an operation touches. */
 #ifndef FB_POLLER_SLOT_H
 #define FB_POLLER_SLOT_H
 
@@ -26,7 +26,7 @@ enum slot_bits {
 	SLOT_URGENT = 1 << 3,           /* ... of urgent data; sticky */
 	SLOT_POLLED = 1 << 4,           /* `polls` is not empty */
 	SLOT_QUEUED = 1 << 5,           /* is in some poller's queue of young parks */
-	SLOT_NO_EDGE = 1 << 6,          /* what the writers wait for brings no edge: tried by time */
+	SLOT_NO_EDGE = 1 << 6,          /* what writers wait for brings no edge: tried by time */
 };
 
 struct slot {
@@ -36,7 +36,7 @@ struct slot {
 	 * because a poller that closes reads it of every slot without. */
 	_Atomic(struct ready *) home;
 	struct list waiters[2];   /* operations, oldest first, by enum slot_direction */
-	uint32_t edges;           /* events that have come; tells an attempt that one came meanwhile */
+	uint32_t edges;           /* events that came; tells an attempt that one came meanwhile */
 	uint16_t uses;            /* system calls in progress, of this generation */
 	uint16_t leaving;         /* ... of older ones */
 	uint16_t parked;          /* when somebody last began to wait, by ready.epoch */
@@ -112,8 +112,8 @@ static inline void slot_unuse(struct slot *s, const struct slot_use *use)
 		s->leaving--;
 }
 
-/* The number now means, or will mean, another file: nothing known about it holds any more. Waiters and
- * the registration are the caller's. */
+/* The number now means, or will mean, another file: nothing known about it holds any more. Waiters
+ * and the registration are the caller's. */
 static inline void slot_renew(struct slot *s)
 {
 	must(s->uses <= UINT16_MAX - s->leaving);

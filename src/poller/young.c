@@ -1,23 +1,27 @@
 /* young.c - a wait that lasts is checked once: does its number still mean the same file?
  *
- * A descriptor that was closed with plain close(2), and its number given out again, leaves no trace: the
- * kernel drops the registration silently, the slot still says "watched, and empty", and whoever waits
- * would wait for ever. Asking the kernel costs a system call (200 ns), so asking at each wait would cost
- * every echo a third one. Instead a slot on which somebody begins to wait is queued with the poller of
- * the waiter, and looked at when it is no longer young:
+ * A descriptor that was closed with plain close(2), and its number given out again, leaves no
+ * trace: the kernel drops the registration silently, the slot still says "watched, and empty", and
+ * whoever waits would wait for ever. Asking the kernel costs a system call (200 ns), so asking at
+ * each wait would cost every echo a third one. Instead a slot on which somebody begins to wait is
+ * queued with the poller of the waiter, and looked at when it is no longer young:
  *
  *	nobody waits any more          dropped. A busy connection costs this much, once an age.
  *	somebody began to wait lately  queued again.
  *	SLOT_NO_EDGE                   the writers try again.
- *	otherwise                      checked. -ENOENT: it means another file; it is watched anew, and
- *	                               what is ready is reported. -EBADF: all come back with that.
+ *	otherwise                      checked. -ENOENT: it means another file; it is watched anew,
+ *	                               and what is ready is reported. -EBADF: all come back so.
  *
  * The queue is the poller thread's own, in the order of time. An idle poller is woken once an age
  * while it is not empty, and checks as many as there are. A busy one checks seldom enough not to be
- * noticed: one for every CREDIT events, or one a wait when there are few, and ALLOWANCE in an epoch. */
-#include "poller/ready.h"
+ * noticed: one for every CREDIT events, or one a wait when there are few, and ALLOWANCE in an
+ * epoch. */
+#include "poller/young.h"
 
 #include <errno.h>
+
+#include "poller/waiters.h"
+#include "poller/watch.h"
 
 enum {
 	ALLOWANCE = 8,
@@ -26,11 +30,11 @@ enum {
 	FEW = 4,
 };
 
-bool ready_checks = true;
+bool young_checks = true;
 
-void ready_tick(struct ready *r, int64_t now)
+void young_tick(struct ready *r, int64_t now)
 {
-	uint16_t epoch = (uint16_t)(now / READY_EPOCH_NS);
+	uint16_t epoch = (uint16_t)(now / YOUNG_EPOCH_NS);
 
 	if (epoch == r->epoch)
 		return;
@@ -42,12 +46,6 @@ void ready_tick(struct ready *r, int64_t now)
 static int age(const struct ready *r, uint16_t then)
 {
 	return (int16_t)(uint16_t)(r->epoch - then);
-}
-
-static bool waited_on(const struct slot *s)
-{
-	return !list_empty(&s->waiters[SLOT_IN]) || !list_empty(&s->waiters[SLOT_OUT]) ||
-	       s->bits & SLOT_POLLED;
 }
 
 static bool may_check(struct ready *r, unsigned events)
@@ -68,26 +66,26 @@ static unsigned watch_anew(struct ready *r, struct slot *s, struct list *back)
 {
 	int e;
 
-	ready_abandon(s);
+	watch_end(s);
 	slot_renew(s);
-	e = ready_adopt(r, s, s->fd);
+	e = watch_adopt(r, s, s->fd);
 	if (e == 0)
 		return 0;
-	return ready_give_all(s, e == -EPERM ? POLLER_RETRY : e, back);
+	return waiters_give_all(s, e == -EPERM ? POLLER_RETRY : e, back);
 }
 
 static unsigned check(struct ready *r, struct slot *s, struct list *back)
 {
-	struct ready *home = atomic_load_explicit(&s->home, memory_order_relaxed);
+	struct ready *home = watch_home(s);
 	int e = home->kernel->check(home, s->fd, s->generation);
 
 	if (e == -ENOENT)
 		return watch_anew(r, s, back);
 	if (e != -EBADF)
 		return 0;
-	ready_abandon(s);
+	watch_end(s);
 	slot_renew(s);
-	return ready_give_all(s, -EBADF, back);
+	return waiters_give_all(s, -EBADF, back);
 }
 
 enum step { DROP, KEEP, LATER };
@@ -96,16 +94,16 @@ enum step { DROP, KEEP, LATER };
 static enum step look_at(struct ready *r, struct slot *s, unsigned events, bool idle,
 			 struct list *back, unsigned *n)
 {
-	if (!waited_on(s))
+	if (waiters_none(s))
 		return DROP;
-	if (age(r, s->parked) < READY_AGE)
+	if (age(r, s->parked) < YOUNG_EPOCHS)
 		return KEEP;
 	if (s->bits & SLOT_NO_EDGE) {
-		s->bits &= ~SLOT_NO_EDGE;
-		*n += ready_retry_writers(s, back);
+		s->bits &= ~(SLOT_NO_EDGE | SLOT_EMPTY_OUT);
+		*n += waiters_retry(s, SLOT_OUT, true, back);
 		return DROP;
 	}
-	if (!ready_checks)
+	if (!young_checks)
 		return DROP;
 	if (!idle && !may_check(r, events))
 		return LATER;
@@ -113,7 +111,7 @@ static enum step look_at(struct ready *r, struct slot *s, unsigned events, bool 
 	return DROP;
 }
 
-unsigned ready_age(struct ready *r, unsigned events, bool idle, struct list *back)
+unsigned young_check(struct ready *r, unsigned events, bool idle, struct list *back)
 {
 	unsigned steps = idle ? UINT32_MAX : 2 + events / 8, n = 0;
 
@@ -122,7 +120,7 @@ unsigned ready_age(struct ready *r, unsigned events, bool idle, struct list *bac
 		struct slot *s = container_of(r->young.next, struct slot, young);
 		enum step step;
 
-		if (age(r, s->since) < READY_AGE)
+		if (age(r, s->since) < YOUNG_EPOCHS)
 			break;
 		spin_lock(&s->guard);
 		step = look_at(r, s, events, idle, back, &n);
@@ -142,7 +140,7 @@ unsigned ready_age(struct ready *r, unsigned events, bool idle, struct list *bac
 	return n;
 }
 
-void ready_age_end(struct ready *r)
+void young_end(struct ready *r)
 {
 	while (!list_empty(&r->young)) {
 		struct slot *s = container_of(r->young.next, struct slot, young);

@@ -1,0 +1,69 @@
+/* number.c - the life of a descriptor's number.
+ *
+ * forget() comes before close(2). Whoever is between its check and its system call has its use
+ * counted, under the guard, since before the generation changed; forget waits until those are gone.
+ * Who comes later counts for the new generation and is not waited for. */
+#include "poller/number.h"
+
+#include <errno.h>
+
+#include "os/os.h"
+#include "poller/orphans.h"
+#include "poller/waiters.h"
+#include "poller/watch.h"
+
+static void await_leaving(struct slot *s)
+{
+	while (s->leaving) {
+		spin_unlock(&s->guard);
+		os_yield();
+		spin_lock(&s->guard);
+	}
+}
+
+void number_forget(int fd, struct list *back)
+{
+	struct slot *s = slot_find(fd);
+	struct ready *home;
+
+	if (!s)
+		return;
+	spin_lock(&s->guard);
+	home = watch_home(s);
+	if (home)
+		home->kernel->remove(home, fd); /* closing is not enough if a dup lives on */
+	watch_end(s);
+	waiters_give_all(s, -EBADF, back);
+	s->forgets++;
+	slot_renew(s);
+	await_leaving(s);
+	spin_unlock(&s->guard);
+}
+
+/* Watched, although the kernel has just given the number out: it was closed with plain close(2).
+ * Who still waits waits for a file that is gone, and must not be woken by the events of the new
+ * one. */
+static COLD void end_previous(struct slot *s, struct ready *home)
+{
+	struct list stale = {0};
+
+	if (waiters_give_all(s, -EBADF, &stale))
+		orphans_leave(&stale, home);
+	watch_end(s);
+}
+
+void number_born(int fd, unsigned nature)
+{
+	struct slot *s = slot_get(fd);
+	struct ready *home;
+
+	if (unlikely(!s))
+		return;
+	spin_lock(&s->guard);
+	home = watch_home(s);
+	if (unlikely(home != NULL))
+		end_previous(s, home);
+	slot_renew(s);
+	s->nature = (uint16_t)nature;
+	spin_unlock(&s->guard);
+}
