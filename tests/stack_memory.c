@@ -233,7 +233,7 @@ Test(stack_memory, without_address_space_a_stack_is_refused_and_the_others_go_on
 	limit.rlim_cur = (rlim_t)(status("VmSize:") + 64 * 1024) * 1024;
 	cr_assert(setrlimit(RLIMIT_AS, &limit) == 0);
 	n = before = get_until_refused(MANY, 0);
-	cr_expect(n > 200 && n < 1000, "%d stacks in 64 MiB", n);
+	cr_expect(n > 450 && n < 1000, "%d stacks in 64 MiB", n);
 	for (int size = 1; size < 5; size++)
 		cr_expect_eq(stack_get(&cache, (size_t)size << 24, &stacks[n]), -ENOMEM);
 	touch_all(n, 5000);

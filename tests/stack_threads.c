@@ -114,9 +114,9 @@ Test(stack_threads, what_one_thread_ends_another_starts_again, .timeout = 120)
 			os_yield();
 		atomic_store(&box[0], s);
 	}
+	stack_stats(&stats);
 	atomic_store(&over, true);
 	pthread_join(other, NULL);
-	stack_stats(&stats);
 	cr_expect(stats.slots < 2500, "%lu stacks for one at a time", stats.slots);
 }
 
