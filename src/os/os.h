@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- time -------------------------------------------------------------------------------------*/
+/* ---- time ------------------------------------------------------------------------------------*/
 #define OS_NEVER INT64_MAX
 int64_t os_now(void); /* nanoseconds, monotonic */
 
-/* ---- pages ------------------------------------------------------------------------------------*/
+/* ---- pages -----------------------------------------------------------------------------------*/
 size_t os_page_bytes(void);
 /* Zeroed memory that is committed when touched, not before (MAP_NORESERVE); never huge pages. NULL:
  * none to be had. */
@@ -42,7 +42,7 @@ int os_pages_discard_batch(const struct os_range *, size_t n);
 /* -ENOMEM: vm.max_map_count, most likely, because each protected range splits its mapping. */
 int os_pages_protect(void *address, size_t bytes);
 
-/* ---- threads ----------------------------------------------------------------------------------*/
+/* ---- threads ---------------------------------------------------------------------------------*/
 struct os_thread; /* an opaque handle */
 /* Runs run(argument) on a thread of its own, which keeps the creator's signal mask (thread_posix.c
  * tells why) and shows the first 15 bytes of `name`. -ENOMEM, -EAGAIN. */
@@ -62,7 +62,7 @@ static inline void os_pause(void)
 #endif
 }
 
-/* ---- sleeping on a word -----------------------------------------------------------------------*/
+/* ---- sleeping on a word ----------------------------------------------------------------------*/
 /* Sleeps while *word == value, until woken or `until` (OS_NEVER: no limit). May return early. */
 void os_word_sleep(_Atomic uint32_t *word, uint32_t value, int64_t until);
 /* Wakes up to n sleepers. The word's memory may be somebody else's by now: they wake in vain. */

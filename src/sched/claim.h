@@ -1,5 +1,5 @@
-/* claim.h - the claim word of a wait, inline for the doors that are hot. Private to src/sched/; wait.h
- * has the protocol, wait.c the rest of it. */
+/* claim.h - the claim word of a wait, inline for the doors that are hot. Private to src/sched/;
+ * wait.h has the protocol, wait.c the rest of it. */
 #ifndef FB_SCHED_CLAIM_H
 #define FB_SCHED_CLAIM_H
 

@@ -1,8 +1,8 @@
 /* fiber.c - the slab of control blocks: chunks that are mapped once and never again unmapped.
  *
  * The table of chunks is written under `guard`, and read without it: a chunk's pointer is published
- * with release, after its blocks were given their indices; fiber_at reads it with acquire. Free blocks
- * that no thread keeps for itself stand in `spare`, under the same guard. */
+ * with release, after its blocks were given their indices; fiber_at reads it with acquire. Free
+ * blocks that no thread keeps for itself stand in `spare`, under the same guard. */
 #include "sched/fiber.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
 /* fiber.h - the control block of a fiber, and handles. Private to src/sched/.
  *
- * A fiber is 128 bytes, two cache lines, in a process-wide slab that is never unmapped, and, from its
- * first run to its end, a stack. Line 0 belongs to whoever runs or queues the fiber. Line 1 is written by
- * other threads too, by atomics only. Blocks are type-stable: a late look at one that is in use again
- * finds a valid block, and its generation or ticket no longer matches.
+ * A fiber is 128 bytes, two cache lines, in a process-wide slab that is never unmapped, and, from
+ * its first run to its end, a stack. Line 0 belongs to whoever runs or queues the fiber. Line 1 is
+ * written by other threads too, by atomics only. Blocks are type-stable: a late look at one that is
+ * in use again finds a valid block, and its generation or ticket no longer matches.
  *
  * The words that several threads write, and their protocols:
  *
@@ -170,7 +170,7 @@ struct extra {
 	_Alignas(16) unsigned char copy[];
 };
 
-/* ---- the slab ----------------------------------------------------------------------------------*/
+/* ---- the slab --------------------------------------------------------------------------------*/
 enum { FIBER_CACHE_MOST = 8192 };
 
 /* A private list of free blocks, refilled from the slab. Belongs to one thread. */

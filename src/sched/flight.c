@@ -1,10 +1,10 @@
 /* flight.c - a fiber and its operation in a poller.
  *
- * While the operation is in flight the claim word says IN_FLIGHT: deadline and cancellation only ask
- * the poller to give it back (flight_interrupt, by the home worker, which is the thread that submitted),
- * and the operation's return is the only claimant. So "100 bytes read" and "timed out" can never both
- * happen. IO_POLL operations of a select move no bytes: there the word stays WAITING, and a return claims
- * like any granter. */
+ * While the operation is in flight the claim word says IN_FLIGHT: deadline and cancellation only
+ * ask the poller to give it back (flight_interrupt, by the home worker, which is the thread that
+ * submitted), and the operation's return is the only claimant. So "100 bytes read" and "timed out"
+ * can never both happen. IO_POLL operations of a select move no bytes: there the word stays
+ * WAITING, and a return claims like any granter. */
 #include <errno.h>
 
 #include "sched/claim.h"

@@ -1,9 +1,10 @@
-/* forked.c - fork(2): the child has one thread, and everything of the runtime belongs to its parent.
+/* forked.c - fork(2): the child has one thread, and everything of the runtime belongs to its
+ * parent.
  *
- * Until the child starts a runtime of its own every call returns -ECHILD. Above all it touches no epoll
- * of the parent's: removing a descriptor there would remove the parent's registration. The parent's
- * fibers, stacks and slots stay in the child's memory, unused. Locks of process-wide stores are taken
- * around the fork, so that the child finds them whole. */
+ * Until the child starts a runtime of its own every call returns -ECHILD. Above all it touches no
+ * epoll of the parent's: removing a descriptor there would remove the parent's registration. The
+ * parent's fibers, stacks and slots stay in the child's memory, unused. Locks of process-wide
+ * stores are taken around the fork, so that the child finds them whole. */
 #include "sched/forked.h"
 
 #include <pthread.h>

@@ -1,13 +1,14 @@
 /* group.c - children that never outlive the scope they were started in.
  *
  * A group lives in its owner's memory; its members are records on the heap, in `members` until they
- * were asked to end, then in `asked`. Everything is guarded by `guard`. A member that ends touches the
- * group for the last time when it releases the guard, having counted itself out; until then the group
- * exists, because its owner waits for the count.
+ * were asked to end, then in `asked`. Everything is guarded by `guard`. A member that ends touches
+ * the group for the last time when it releases the guard, having counted itself out; until then the
+ * group exists, because its owner waits for the count.
  *
- * Mode. Whether the first failure ends the others (wait) or the first success does (race) is known once the
- * owner waits, sets a limit, or cancels. Until then results are only noted, so that a child which
- * fails on another worker before its parent gets to fiber_group_race does not end the race. */
+ * Mode. Whether the first failure ends the others (wait) or the first success does (race) is known
+ * once the owner waits, sets a limit, or cancels. Until then results are only noted, so that a
+ * child which fails on another worker before its parent gets to fiber_group_race does not end the
+ * race. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -41,7 +42,7 @@ static struct group *inside(fiber_group_t *g)
 	return (struct group *)(void *)g;
 }
 
-/* ---- asking members to end ---------------------------------------------------------------------*/
+/* ---- asking members to end -------------------------------------------------------------------*/
 /* One at a time, because a cancellation may wake, and nothing is woken under a guard. */
 static void ask_all(struct group *g)
 {
@@ -96,7 +97,7 @@ static void decide(struct group *g, enum mode mode)
 		ask_all(g);
 }
 
-/* ---- members -----------------------------------------------------------------------------------*/
+/* ---- members ---------------------------------------------------------------------------------*/
 /* Under guard: who goes on because there is one less. To be woken after it. */
 static struct fiber *next_to_wake(struct group *g)
 {
@@ -185,8 +186,7 @@ static int enter(struct group *g, struct group_member *m, const fiber_attr_t *at
 	if (r < 0)
 		return r;
 	m->fiber = fiber_handle(f);
-	atomic_store_explicit(&f->join, JOIN_WORD(handle_generation(m->fiber), JOIN_DETACHED),
-			      memory_order_relaxed);
+	join_detach_unborn(f);
 	spin_lock(&g->guard);
 	if (g->flags & CANCELLED) {
 		atomic_fetch_or_explicit(&f->state, STATE_CANCEL, memory_order_relaxed);
@@ -258,7 +258,7 @@ PUBLIC void fiber_group_cancel(fiber_group_t *public)
 		ask_all(inside(public));
 }
 
-/* ---- the owner ---------------------------------------------------------------------------------*/
+/* ---- the owner -------------------------------------------------------------------------------*/
 /* Parks until none is running. The interruption that ended it; then some still are. */
 static int await_none(struct group *g, struct fiber *self, enum wait_mode mode)
 {

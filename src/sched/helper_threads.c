@@ -19,7 +19,7 @@
 struct helper_pool helper_pool;
 static pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- a helper's life ---------------------------------------------------------------------------*/
+/* ---- a helper's life -------------------------------------------------------------------------*/
 /* Two kinds stay open. A fault that is blocked kills without asking the program's handler; and a
  * background job that reads its terminal is stopped only by a signal that is not blocked. */
 static void block_signals(struct helper *h)
@@ -163,7 +163,7 @@ static void live(void *self)
 	}
 }
 
-/* ---- what the pool does with them --------------------------------------------------------------*/
+/* ---- what the pool does with them ------------------------------------------------------------*/
 /* A helper inherits its creator's mask, and must not run a handler before it has set its own. */
 static int start_thread(struct helper *h)
 {

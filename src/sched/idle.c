@@ -1,8 +1,9 @@
 /* idle.c - workers without work: who searches, who sleeps, who is woken.
  *
  * At most one worker searches the others' queues. Whoever queues something that others may take
- * wakes a sleeper only if nobody searches, and spawn only if its deque already held one (spawn.c): or
- * the thief would take the very child that its parent joins next, which costs more than running it.
+ * wakes a sleeper only if nobody searches, and spawn only if its deque already held one (spawn.c):
+ * or the thief would take the very child that its parent joins next, which costs more than running
+ * it.
  *
  * Protocol "sleepers", the store-load race between "I found nothing" and "I queued work":
  *	sleeper:  counts itself in idle_count; os_barrier; looks at every queue once more; sleeps.
@@ -52,7 +53,7 @@ void idle_offer(struct runtime *rt)
 		worker_rouse(w);
 }
 
-/* ---- searching ---------------------------------------------------------------------------------*/
+/* ---- searching -------------------------------------------------------------------------------*/
 static struct fiber *take_from(struct worker *victim, struct worker *w)
 {
 	struct fiber *f;
@@ -119,7 +120,7 @@ struct fiber *idle_search(struct worker *w)
 	return f;
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------------*/
+/* ---- sleeping --------------------------------------------------------------------------------*/
 static bool all_are_idle(struct runtime *rt)
 {
 	return atomic_load_explicit(&rt->idle_count, memory_order_acquire) == rt->workers;
@@ -197,8 +198,8 @@ static int64_t sleep_until(struct worker *w, bool watch)
 	return until;
 }
 
-/* From here to become_busy another worker that holds idle_guard may look at our counters and timers:
- * nothing of ours is changed in between. */
+/* From here to become_busy another worker that holds idle_guard may look at our counters and
+ * timers: nothing of ours is changed in between. */
 static void sleep_in_poller(struct worker *w, struct list *back)
 {
 	struct runtime *rt = w->runtime;

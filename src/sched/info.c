@@ -1,8 +1,8 @@
 /* info.c - looking inside: one fiber, all of them, the counters; from any thread, at any time.
  *
- * What is read belongs to other threads, so it is read by relaxed atomics, and a fiber may end meanwhile:
- * then its generation has changed when all is read, and what was read is thrown away. Its control block
- * and its stack stay mapped for ever, so looking is safe. */
+ * What is read belongs to other threads, so it is read by relaxed atomics, and a fiber may end
+ * meanwhile: then its generation has changed when all is read, and what was read is thrown away.
+ * Its control block and its stack stay mapped for ever, so looking is safe. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #include "sched/symbol.h"
 #include "sched/worker.h"
 
-/* ---- one fiber ---------------------------------------------------------------------------------*/
+/* ---- one fiber -------------------------------------------------------------------------------*/
 static bool is_waiting(uint64_t claim)
 {
 	enum claim_status status = CLAIM_STATUS(claim);
@@ -90,7 +90,7 @@ PUBLIC int fiber_info(fiber_t handle, fiber_info_t *out)
 	return f ? look(f, handle, out) : -ESRCH;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------*/
+/* ---- all of them -----------------------------------------------------------------------------*/
 static void print_times(FILE *to, const fiber_info_t *i, int64_t now)
 {
 	if (*i->waits_for)
@@ -155,7 +155,7 @@ PUBLIC int fiber_dump(FILE *to)
 	return ferror(to) ? -EIO : 0;
 }
 
-/* ---- counters ----------------------------------------------------------------------------------*/
+/* ---- counters --------------------------------------------------------------------------------*/
 static void add_worker(fiber_stats_t *s, const struct worker *w)
 {
 	s->spawned += count_read(&w->spawned);

@@ -6,7 +6,7 @@
 #include "sched/scope.h"
 #include "sched/switch.h"
 
-/* ---- the fiber's end ---------------------------------------------------------------------------*/
+/* ---- the fiber's end -------------------------------------------------------------------------*/
 static struct fiber *wake_joiner(struct worker *w, uint64_t word)
 {
 	struct fiber *joiner = fiber_at(JOIN_LOW(word));
@@ -71,7 +71,14 @@ PUBLIC void fiber_exit(int result)
 	fiber_finish(w, worker_current(w), result);
 }
 
-/* ---- joining -----------------------------------------------------------------------------------*/
+void join_detach_unborn(struct fiber *f)
+{
+	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
+
+	atomic_store_explicit(&f->join, JOIN_WORD(generation, JOIN_DETACHED), memory_order_relaxed);
+}
+
+/* ---- joining ---------------------------------------------------------------------------------*/
 /* The caller alone may: it moved DONE to TAKEN, or is the joiner the end was handed to. */
 static void reap(struct fiber *f, int *result)
 {
@@ -155,8 +162,8 @@ static NOINLINE int join_slowly(fiber_t handle, int *result)
 	return r;
 }
 
-/* The common case in one piece: a fiber joins, without a deadline, one that has not ended. Everything
- * else, and every surprise, goes the slow way. */
+/* The common case in one piece: a fiber joins, without a deadline, one that has not ended.
+ * Everything else, and every surprise, goes the slow way. */
 PUBLIC int fiber_join(fiber_t handle, int *result)
 {
 	struct worker *w = worker_self();

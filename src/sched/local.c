@@ -1,8 +1,9 @@
-/* local.c - fiber-locals: a value per fiber and key, with destructors, as POSIX has them for threads.
+/* local.c - fiber-locals: a value per fiber and key, with destructors, as POSIX has them for
+ * threads.
  *
- * Keys are process-wide: a place in a table, with a generation, so that a value set under a deleted key
- * is not found under its successor. The table is guarded by `guard` for changes; a key's word is
- * read without it. A fiber's values are an array on the heap, made at the first set. */
+ * Keys are process-wide: a place in a table, with a generation, so that a value set under a deleted
+ * key is not found under its successor. The table is guarded by `guard` for changes; a key's word
+ * is read without it. A fiber's values are an array on the heap, made at the first set. */
 #include "sched/local.h"
 
 #include <errno.h>

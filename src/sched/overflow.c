@@ -49,7 +49,7 @@ static _Thread_local struct {
 	unsigned depth;
 } passing;
 
-/* ---- passing on -------------------------------------------------------------------------------*/
+/* ---- passing on ------------------------------------------------------------------------------*/
 /* A fault happens again on return, and then kills with the context it had. What somebody sent does
  * not: it is sent again, and waits until this handler has returned. */
 static void die_by(int signal, const siginfo_t *info)
@@ -115,7 +115,7 @@ static NOINLINE void pass_on(struct beneath *chain, siginfo_t *info, void *conte
 	passing = was;
 }
 
-/* ---- the handler ------------------------------------------------------------------------------*/
+/* ---- the handler -----------------------------------------------------------------------------*/
 static const struct stack *overflown(const siginfo_t *info, const void *context)
 {
 	struct stack *touched, *current;
@@ -164,7 +164,7 @@ _Noreturn COLD void overflow_report_buffer(const struct stack *running, const vo
 		*(volatile char *)(running->bottom - 1) = 0;
 }
 
-/* ---- installing -------------------------------------------------------------------------------*/
+/* ---- installing ------------------------------------------------------------------------------*/
 static bool is_ours(const struct sigaction *a)
 {
 	return (a->sa_flags & SA_SIGINFO) && a->sa_sigaction == on_fault;

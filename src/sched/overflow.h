@@ -25,7 +25,7 @@ enum {
 #endif
 };
 
-/* ---- asked of the scheduler (overflow_fiber.c); by a signal handler too -----------------------*/
+/* ---- asked of the scheduler (overflow_fiber.c); by a signal handler too ----------------------*/
 struct overflow_fiber {
 	uint64_t id;
 	const char *name;           /* "": it has none */
@@ -36,7 +36,7 @@ void overflow_describe(const void *owner, struct overflow_fiber *out);
 /* The stack that the calling thread runs on; NULL: a thread's own. */
 const struct stack *overflow_stack(void);
 
-/* ---- signals ----------------------------------------------------------------------------------*/
+/* ---- signals ---------------------------------------------------------------------------------*/
 /* Puts our handler for SIGSEGV and SIGBUS on top, when called for the first time since the last
  * removal. Runtimes come and go, so calls are counted. */
 void overflow_install(void);
@@ -55,7 +55,7 @@ int overflow_thread_enter(void);
 /* Puts back what was there before, on the same thread, not from the handler. */
 void overflow_thread_leave(void);
 
-/* ---- the check --------------------------------------------------------------------------------*/
+/* ---- the check -------------------------------------------------------------------------------*/
 /* A call that does not fit `running`, the stack that it runs on, is reported like an overflow.
  * Dies by SIGSEGV. */
 _Noreturn void overflow_report_buffer(const struct stack *running, const void *sp,

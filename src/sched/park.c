@@ -1,4 +1,5 @@
-/* park.c - the plain ways to give up the processor: yield, sleep, park; and who and where one is. */
+/* park.c - the plain ways to give up the processor: yield, sleep, park; and who and where one
+ * is. */
 #include <errno.h>
 
 #include "sched/scope.h"
@@ -53,7 +54,7 @@ PUBLIC int fiber_sleep(int64_t ns)
 	return fiber_sleep_until(ns <= 0 ? 0 : fiber_after(ns));
 }
 
-/* ---- park and unpark ---------------------------------------------------------------------------*/
+/* ---- park and unpark -------------------------------------------------------------------------*/
 static bool take_permit(struct fiber *self)
 {
 	uint64_t state = atomic_load_explicit(&self->state, memory_order_relaxed);
@@ -114,7 +115,7 @@ PUBLIC int fiber_cancel(fiber_t handle)
 	return request(handle, STATE_CANCEL);
 }
 
-/* ---- who and where -----------------------------------------------------------------------------*/
+/* ---- who and where ---------------------------------------------------------------------------*/
 PUBLIC fiber_t fiber_self(void)
 {
 	struct worker *w = worker_self();

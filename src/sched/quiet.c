@@ -1,7 +1,7 @@
 /* quiet.c - all workers of a runtime are idle: has it ended, or is it stuck?
  *
- * Only then are the workers' counters at rest. idle_guard is held while they are read: whoever wants to
- * be busy again must take it first, and whoever is idle changes nothing. */
+ * Only then are the workers' counters at rest. idle_guard is held while they are read: whoever
+ * wants to be busy again must take it first, and whoever is idle changes nothing. */
 #include <errno.h>
 #include <stdio.h>
 

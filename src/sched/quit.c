@@ -1,8 +1,9 @@
 /* quit.c - FIBER_DUMP_ON_QUIT: SIGQUIT prints the fibers of the runtimes that asked for it.
  *
- * The handler only sets `asked` and wakes their workers: printing is no work for a signal handler. The first
- * worker that looks at the world writes all the dumps. Runtimes that want this are in `wanting`, a
- * fixed table, because the handler reads it. The former disposition comes back with the last. */
+ * The handler only sets `asked` and wakes their workers: printing is no work for a signal handler.
+ * The first worker that looks at the world writes all the dumps. Runtimes that want this are in
+ * `wanting`, a fixed table, because the handler reads it. The former disposition comes back with
+ * the last. */
 #include <signal.h>
 
 #include "sched/worker.h"

@@ -1,7 +1,8 @@
 /* runtime.c - workers put together: making and unmaking, fiber_run and its end.
  *
- * The list of running runtimes is guarded by `guard`. Workers are never freed: a late word to a fiber
- * that ended long ago may still look at its home's inbox, and finds it closed. Retired arrays are used again. */
+ * The list of running runtimes is guarded by `guard`. Workers are never freed: a late word to a
+ * fiber that ended long ago may still look at its home's inbox, and finds it closed. Retired arrays
+ * are used again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static struct list running;
 static unsigned count;
 static struct retired *retired;
 
-/* ---- the list of those that run ----------------------------------------------------------------*/
+/* ---- the list of those that run --------------------------------------------------------------*/
 void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
 {
 	spin_lock(&guard);
@@ -102,7 +103,7 @@ void runtime_forget_all(void)
 	count = 0;
 }
 
-/* ---- making ------------------------------------------------------------------------------------*/
+/* ---- making ----------------------------------------------------------------------------------*/
 static int check(const fiber_options_t *o)
 {
 	if ((o->flags & ~KNOWN_FLAGS) || o->workers > MOST_WORKERS || o->idle_spin_ns < 0)
@@ -271,7 +272,7 @@ static void unmake(struct runtime *rt)
 	free(rt);
 }
 
-/* ---- threads -----------------------------------------------------------------------------------*/
+/* ---- threads ---------------------------------------------------------------------------------*/
 static void thread_main(void *argument)
 {
 	worker_run(argument);
@@ -305,7 +306,7 @@ static int threads_start(struct runtime *rt, unsigned first)
 	return 0;
 }
 
-/* ---- ending ------------------------------------------------------------------------------------*/
+/* ---- ending ----------------------------------------------------------------------------------*/
 void runtime_cancel_all(struct runtime *rt)
 {
 	uint32_t end = fiber_blocks();
@@ -331,7 +332,7 @@ void runtime_main_ended(struct runtime *rt, int result)
 		runtime_cancel_all(rt);
 }
 
-/* ---- public ------------------------------------------------------------------------------------*/
+/* ---- public ----------------------------------------------------------------------------------*/
 /* The main fiber runs on the calling thread, worker 1, and nowhere else. */
 static int spawn_main(struct runtime *rt, fiber_fn *main, void *arg)
 {
@@ -342,8 +343,7 @@ static int spawn_main(struct runtime *rt, fiber_fn *main, void *arg)
 	if (r < 0)
 		return r;
 	f->flags |= F_MAIN;
-	atomic_store_explicit(&f->join, JOIN_WORD(handle_generation(fiber_handle(f)), JOIN_DETACHED),
-			      memory_order_relaxed);
+	join_detach_unborn(f);
 	spawn_launch(f);
 	return 0;
 }
@@ -438,5 +438,7 @@ PUBLIC int fiber_block_on(fiber_runtime_t *runtime, fiber_fn *fn, void *arg)
 	if (r < 0)
 		return r;
 	r = fiber_join(fiber, &result);
+	if (r < 0)
+		fiber_detach(fiber);
 	return r < 0 ? r : result;
 }

@@ -1,7 +1,7 @@
 /* scope.h - what the scopes of a fiber say at this moment: deadline, shield. Private to src/sched/.
  *
- * Only the fiber itself opens and closes scopes. The ruling deadline and the two flags in its control
- * block (F_SHIELDED, F_EXPIRED) are all that the rest of the scheduler looks at. */
+ * Only the fiber itself opens and closes scopes. The ruling deadline and the two flags in its
+ * control block (F_SHIELDED, F_EXPIRED) are all that the rest of the scheduler looks at. */
 #ifndef FB_SCHED_SCOPE_H
 #define FB_SCHED_SCOPE_H
 

@@ -1,12 +1,13 @@
 /* spawn.c - new fibers: what they are given, and where they wait for their first run.
  *
- * A spawn costs a block and a push; the stack is taken when the fiber first runs. So a shortage of stacks
- * shows late: the first fiber that gets none ends with -ENOMEM, unrun; from then on (`stacks_short`)
- * spawn takes the stack itself and says so, until that works again.
+ * A spawn costs a block and a push; the stack is taken when the fiber first runs. So a shortage of
+ * stacks shows late: the first fiber that gets none ends with -ENOMEM, unrun; from then on
+ * (`stacks_short`) spawn takes the stack itself and says so, until that works again.
  *
- * Where it waits: in its spawner's deque, from where idle workers may take it; placed on a worker, in that
- * one's queue; spawned from outside, it is posted to one worker after the other. A spawn wakes a sleeping worker
- * only if the deque already held one: or the thief would take the child that its parent joins next. */
+ * Where it waits: in its spawner's deque, from where idle workers may take it; placed on a worker,
+ * in that one's queue; spawned from outside, it is posted to one worker after the other. A spawn
+ * wakes a sleeping worker only if the deque already held one: or the thief would take the child
+ * that its parent joins next. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #define KNOWN_FLAGS (FIBER_ROAM | FIBER_STAY | FIBER_NO_FPU | FIBER_STACK_NOW)
 #define MOST_BYTES ((size_t)1 << 40) /* of a stack or a copied argument: more is a mistake */
 
-/* ---- letting go --------------------------------------------------------------------------------*/
+/* ---- letting go ------------------------------------------------------------------------------*/
 static inline void push_here(struct worker *w, struct fiber *f)
 {
 	int64_t held = deque_push_count(&w->unstarted, f);
@@ -46,7 +47,7 @@ void spawn_launch(struct fiber *f)
 	}
 }
 
-/* ---- what it is given --------------------------------------------------------------------------*/
+/* ---- what it is given ------------------------------------------------------------------------*/
 static inline void fill(struct fiber *f, struct worker *home, fiber_fn *function, void *argument,
 			const void *spawned_at)
 {
@@ -126,7 +127,7 @@ static bool plain(const fiber_attr_t *a)
 	return !a->name && !a->stack_bytes && !a->copy_bytes && !(a->flags & FIBER_STACK_NOW);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------*/
+/* ---- limits ----------------------------------------------------------------------------------*/
 static int count_in(struct runtime *rt)
 {
 	size_t most = rt->options.fibers_max;
@@ -145,7 +146,7 @@ static void count_out(struct runtime *rt)
 		atomic_fetch_sub_explicit(&rt->alive, 1, memory_order_relaxed);
 }
 
-/* ---- the full way ------------------------------------------------------------------------------*/
+/* ---- the full way ----------------------------------------------------------------------------*/
 static struct fiber *block_for(struct worker *w)
 {
 	struct fiber_cache cache = {0};
@@ -241,14 +242,13 @@ PUBLIC int fiber_spawn(fiber_t *out, const fiber_attr_t *attr, fiber_fn *functio
 	struct fiber *f;
 	int r;
 
-	if (likely(w && !attr && function &&
+	if (likely(w && !attr && function && out &&
 		   !atomic_load_explicit(&w->runtime->careful, memory_order_relaxed))) {
 		f = fiber_block_get(&w->blocks);
 		if (unlikely(!f))
 			return -ENOMEM;
 		fill(f, w, function, argument, __builtin_return_address(0));
-		if (likely(out != NULL))
-			*out = fiber_handle(f);
+		*out = fiber_handle(f);
 		push_here(w, f);
 		return 0;
 	}
@@ -257,6 +257,8 @@ PUBLIC int fiber_spawn(fiber_t *out, const fiber_attr_t *attr, fiber_fn *functio
 		return r;
 	if (out)
 		*out = fiber_handle(f);
+	else
+		join_detach_unborn(f);
 	spawn_launch(f);
 	return 0;
 }
@@ -268,8 +270,7 @@ PUBLIC int fiber_go(fiber_fn *function, void *argument)
 
 	if (r < 0)
 		return r;
-	atomic_store_explicit(&f->join, JOIN_WORD(handle_generation(fiber_handle(f)), JOIN_DETACHED),
-			      memory_order_relaxed);
+	join_detach_unborn(f);
 	spawn_launch(f);
 	return 0;
 }

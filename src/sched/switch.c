@@ -55,7 +55,7 @@ NO_SANITIZE_THREAD _Noreturn void switch_leave(struct worker *w, struct fiber *n
 	unreachable();
 }
 
-/* ---- the first moment --------------------------------------------------------------------------*/
+/* ---- the first moment ------------------------------------------------------------------------*/
 static void fiber_main(uintptr_t message)
 {
 	struct worker *w = worker_self();

@@ -4,10 +4,10 @@
  * A fiber that parks goes straight to the next runnable one; only when there is none does the
  * worker's own context (loop, on the thread's own stack) run.
  *
- * Inlined, because the return predictor decides what a switch costs: after it every return up to the
- * caller of the public function is predicted from the calls of whoever ran before, so each level of
- * calls between the two costs a mispredicted return, about 3 ns. arch_switch itself is called and left by
- * ret: in a ring of fibers of one function all of it is predicted.
+ * Inlined, because the return predictor decides what a switch costs: after it every return up to
+ * the caller of the public function is predicted from the calls of whoever ran before, so each
+ * level of calls between the two costs a mispredicted return, about 3 ns. arch_switch itself is
+ * called and left by ret: in a ring of fibers of one function all of it is predicted.
  *
  * The message says what could not be done while still on the predecessor's stack:
  *	NOTHING  it parked and has one thread, or it yielded and is in a queue of this thread only

@@ -1,9 +1,9 @@
-/* thread.c - a plain thread waits as a fiber does, in a control block it borrows; only its park is a
- * sleep on a word (`reasons`) instead of a switch.
+/* thread.c - a plain thread waits as a fiber does, in a control block it borrows; only its park is
+ * a sleep on a word (`reasons`) instead of a switch.
  *
  * Such a block has no home: nobody but the thread itself ends a wait by deadline, and there is no
- * handle by which it could be cancelled. A waker sets POST_WAKE and wakes the word's sleepers; since blocks
- * are never unmapped, it may do so when the thread is already gone. */
+ * handle by which it could be cancelled. A waker sets POST_WAKE and wakes the word's sleepers;
+ * since blocks are never unmapped, it may do so when the thread is already gone. */
 #include "sched/thread.h"
 
 #include <pthread.h>

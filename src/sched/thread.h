@@ -1,4 +1,5 @@
-/* thread.h - plain threads behind the one door: each borrows a control block. Private to src/sched/. */
+/* thread.h - plain threads behind the one door: each borrows a control block. Private to
+ * src/sched/. */
 #ifndef FB_SCHED_THREAD_H
 #define FB_SCHED_THREAD_H
 

@@ -1,9 +1,9 @@
 /* wait.c - the one door: how a wait begins, is claimed, parks and ends (protocol "claim", wait.h).
  *
- * The word is written by its fiber (begin, withdraw, and after waking), by claimers, and by the home
- * worker (deadline, cancellation). WAITING -> anything else is always a CAS; everything else is a
- * plain store of the fiber itself while nobody may claim. A begin is published to claimers by whatever
- * publishes the queue entry (the object's guard), so it needs no order of its own. */
+ * The word is written by its fiber (begin, withdraw, and after waking), by claimers, and by the
+ * home worker (deadline, cancellation). WAITING -> anything else is always a CAS; everything else
+ * is a plain store of the fiber itself while nobody may claim. A begin is published to claimers by
+ * whatever publishes the queue entry (the object's guard), so it needs no order of its own. */
 #include "sched/wait.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "sched/thread.h"
 #include "sched/switch.h"
 
-/* ---- claiming: any thread ----------------------------------------------------------------------*/
+/* ---- claiming: any thread --------------------------------------------------------------------*/
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
 {
 	return claim_end(f, ticket, index, how);
@@ -51,7 +51,7 @@ void wait_wake(struct fiber *f)
 	}
 }
 
-/* ---- the waiter --------------------------------------------------------------------------------*/
+/* ---- the waiter ------------------------------------------------------------------------------*/
 struct fiber *wait_self(void)
 {
 	struct worker *w = worker_self();
@@ -208,7 +208,7 @@ int wait_park(struct fiber *self, int64_t until)
 	return park_fiber(w, self, until, deadline);
 }
 
-/* ---- the home worker ---------------------------------------------------------------------------*/
+/* ---- the home worker -------------------------------------------------------------------------*/
 static void end_and_ready(struct worker *w, struct fiber *f, uint64_t word,
 			  enum claim_status how)
 {
@@ -239,9 +239,9 @@ void wait_time_out(struct worker *w, struct fiber *f)
 	}
 }
 
-/* A request by cancel or unpark: ends the wait, if it is one that this ends. The claim is read before
- * home: a wait that began elsewhere was published with the new home, so if both say "waiting" and "here",
- * the fiber is parked here, and stays until somebody claims it. */
+/* A request by cancel or unpark: ends the wait, if it is one that this ends. The claim is read
+ * before home: a wait that began elsewhere was published with the new home, so if both say
+ * "waiting" and "here", the fiber is parked here, and stays until somebody claims it. */
 void wait_request(struct worker *w, struct fiber *f)
 {
 	uint64_t word = atomic_load_explicit(&f->claim, memory_order_acquire);

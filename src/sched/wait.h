@@ -12,12 +12,12 @@
  *	          Deadline and cancellation only ask the poller to give it back.
  *
  * Entries in queues carry (fiber, ticket, index). A stale entry's ticket no longer matches, so its
- * claim fails; nobody follows a pointer into a parked stack to claim. A queue entry leaves popped by
- * a granter or removed by its own fiber, both under the object's guard.
+ * claim fails; nobody follows a pointer into a parked stack to claim. A queue entry leaves popped
+ * by a granter or removed by its own fiber, both under the object's guard.
  *
  * A waiter goes on only by its wake, never by reading the outcome. Deadline and cancellation are
- * carried out by the fiber's home worker only (or by the thread itself, for a plain thread), so time
- * and synchronisation share no lock order.
+ * carried out by the fiber's home worker only (or by the thread itself, for a plain thread), so
+ * time and synchronisation share no lock order.
  *
  * How a primitive uses it (the object's guard is the primitive's own):
  *
@@ -101,20 +101,20 @@ int wait_park(struct fiber *self, int64_t until);
 bool wait_claim(struct fiber *, uint64_t ticket, unsigned index);
 void wait_wake(struct fiber *);
 
-/* ---- operations in a poller --------------------------------------------------------------------*/
-/* One operation from start to end: submits, parks, retries. Its result, -errno, -ECANCELED, -ETIMEDOUT
- * (own `until`), or -EINPROGRESS: would block, use a helper thread. Fibers only. */
+/* ---- operations in a poller ------------------------------------------------------------------*/
+/* One operation from start to end: submits, parks, retries. Its result, -errno, -ECANCELED,
+ * -ETIMEDOUT (own `until`), or -EINPROGRESS: would block, use a helper thread. Fibers only. */
 ssize_t wait_op(struct poller_op *, enum wait_what, int64_t until);
 /* Several IO_POLL operations in one WAITING wait (select, fiber_poll): between wait_begin and
  * wait_park, for each op with owner, ticket and index set. POLLER_DONE: op->result is there. */
 int wait_submit(struct poller_op *);
-/* After that wait, for every op given to wait_submit: takes it back if still in flight, and stays until
- * it is. */
+/* After that wait, for every op given to wait_submit: takes it back if still in flight, and stays
+ * until it is. */
 void wait_retrieve(struct poller_op *);
 /* What `forget` or `wait` gave back: tells each owner. Any thread. */
 void wait_ops_back(struct list *back);
 
-/* ---- helper threads (sched/helpers.c) ----------------------------------------------------------*/
+/* ---- helper threads (sched/helpers.c) --------------------------------------------------------*/
 /* Runs fn(arg) on a helper thread and parks until it has ended, whatever deadline or cancellation
  * say. Its result. -EAGAIN: no thread could be started. On a plain thread: calls fn. */
 int wait_offload(int (*fn)(void *), void *arg);

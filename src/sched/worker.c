@@ -9,19 +9,22 @@
  *	           only those fibers pay for it.
  *	unstarted  fibers that never ran: the owner takes the newest, thieves the oldest. Depth-first order
  *	           keeps the live stacks few and hot, and a thief gets the largest subtree.
- * A fiber that has run is never put into `unstarted`: last-in-first-out plus yield starves everyone.
+ * A fiber that has run is never put into `unstarted`: last-in-first-out plus yield starves
+ * everyone.
  *
  * Every TICKS_PER_LOOK picks the worker looks at the world, whatever is queued: inbox, due timers,
  * poller, and the oldest unstarted fiber, which newer ones would otherwise keep waiting for ever.
  *
  * Home. A fiber's home is the worker that runs it, and only the home worker ends its parks: whoever
- * wakes it from elsewhere posts it to home's inbox, and the home takes it out between two fibers, when
- * nobody is in the middle of leaving a stack. So no token is needed to protect a parking fiber's registers,
- * and a park costs no locked instruction. (The alternative, a RUNNING/PARKED/NOTIFIED word that whoever
- * lands moves by CAS, costs two: 10 ns in each rendezvous.) For a roaming fiber the lander sets
- * `landed`, after which its waker may adopt it instead of posting.
+ * wakes it from elsewhere posts it to home's inbox, and the home takes it out between two fibers,
+ * when nobody is in the middle of leaving a stack. So no token is needed to protect a parking
+ * fiber's registers, and a park costs no locked instruction. (The alternative, a
+ * RUNNING/PARKED/NOTIFIED word that whoever lands moves by CAS, costs two: 10 ns in each
+ * rendezvous.) For a roaming fiber the lander sets `landed`, after which its waker may adopt it
+ * instead of posting.
  *
- * Idle. idle.c: who sleeps, who searches, and the race between "I found nothing" and "I queued work". */
+ * Idle. idle.c: who sleeps, who searches, and the race between "I found nothing" and "I queued
+ * work". */
 #include "sched/worker.h"
 
 #include "os/os.h"
@@ -40,7 +43,7 @@ void worker_set_self(struct worker *w)
 	self = w;
 }
 
-/* ---- posting: any thread -----------------------------------------------------------------------*/
+/* ---- posting: any thread ---------------------------------------------------------------------*/
 void worker_wake(struct worker *w)
 {
 	w->ops->wake(w->poller);
@@ -85,7 +88,7 @@ void worker_post(struct fiber *f, uint32_t reason)
 	} while (redirect(f, w));
 }
 
-/* ---- queues: the owner -------------------------------------------------------------------------*/
+/* ---- queues: the owner -----------------------------------------------------------------------*/
 static void roam_push(struct worker *w, struct fiber *f)
 {
 	spin_lock(&w->roam_guard);
@@ -183,7 +186,7 @@ struct fiber *worker_pick_queued(struct worker *w)
 	return NULL;
 }
 
-/* ---- looking at the world ----------------------------------------------------------------------*/
+/* ---- looking at the world --------------------------------------------------------------------*/
 static void start_here(struct worker *w, struct fiber *f)
 {
 	if ((f->flags & F_PLACED) || deque_push(&w->unstarted, f) < 0)

@@ -108,7 +108,7 @@ static inline void worker_show(struct worker *w, struct fiber *f)
 	atomic_store_explicit(&w->current, f, memory_order_relaxed);
 }
 
-/* ---- worker.c: queues ---------------------------------------------------------------------------*/
+/* ---- worker.c: queues ------------------------------------------------------------------------*/
 static inline void queue_push(struct queue *q, struct fiber *f)
 {
 	f->next = NULL;
@@ -130,7 +130,8 @@ static inline struct fiber *queue_pop(struct queue *q)
 
 /* Makes a fiber runnable whose home is w; on w's thread. */
 void worker_ready(struct worker *w, struct fiber *f);
-/* The same for one woken by the running fiber: it runs next, so that what was handed over is warm. */
+/* The same for one woken by the running fiber: it runs next, so that what was handed over is
+ * warm. */
 void worker_ready_next(struct worker *w, struct fiber *f);
 /* Tells the home worker of f why it should look at it; any thread. */
 void worker_post(struct fiber *f, uint32_t reason);
@@ -148,14 +149,14 @@ void worker_loop(struct worker *w);
 /* Behind worker_pick (switch.h): what is not in `next`. */
 struct fiber *worker_pick_queued(struct worker *w);
 
-/* ---- idle.c ------------------------------------------------------------------------------------*/
+/* ---- idle.c ----------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
 void idle_offer(struct runtime *);
 struct fiber *idle_search(struct worker *w);
 /* Sleeps until there may be something to do. False: the runtime is stopping. */
 bool idle_sleep(struct worker *w);
 
-/* ---- spawn.c -----------------------------------------------------------------------------------*/
+/* ---- spawn.c ---------------------------------------------------------------------------------*/
 /* In two steps, so that a group can enter the fiber in its books before it can end: a block with
  * everything set, known to nobody; then let go. */
 int spawn_prepare(struct fiber **out, const fiber_attr_t *, fiber_fn *, void *arg,
@@ -164,18 +165,20 @@ void spawn_launch(struct fiber *);
 /* Unrun, because there was no stack for it: its joiner and its group see `why`. */
 void spawn_end_unrun(struct worker *w, struct fiber *f, int why);
 
-/* ---- join.c ------------------------------------------------------------------------------------*/
+/* ---- join.c ----------------------------------------------------------------------------------*/
 /* The end of a fiber, run or not: publishes the result. A joiner that this worker should run next,
  * or NULL. The block may be somebody else's afterwards. */
 struct fiber *join_publish(struct worker *w, struct fiber *f, int result);
+/* A fiber that was prepared, and not let go yet: nobody will join it. */
+void join_detach_unborn(struct fiber *);
 _Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result);
 
-/* ---- group.c -----------------------------------------------------------------------------------*/
+/* ---- group.c ---------------------------------------------------------------------------------*/
 /* A member has ended, run or not; frees the member. */
 void group_left(struct group_member *, int result);
 void group_member_is(struct group_member *, fiber_t);
 
-/* ---- wait.c ------------------------------------------------------------------------------------*/
+/* ---- wait.c ----------------------------------------------------------------------------------*/
 int wait_outcome(struct fiber *self, int64_t until, int64_t deadline);
 /* Sets the timer of the running fiber for `limit`. -ENOMEM: it is not set. */
 int wait_arm(struct worker *w, struct fiber *self, int64_t limit);
@@ -187,22 +190,22 @@ void wait_request(struct worker *w, struct fiber *f);
 /* CAS of a wait's status; the claim of wait.h for any final status. */
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how);
 
-/* ---- flight.c ----------------------------------------------------------------------------------*/
+/* ---- flight.c --------------------------------------------------------------------------------*/
 /* Home worker: asks the poller to give back the operation that f has in flight. */
 void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
 
-/* ---- enter.c: a worker's thread ------------------------------------------------------------*/
+/* ---- enter.c: a worker's thread --------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
 void worker_run(struct worker *w);
 
-/* ---- info.c ------------------------------------------------------------------------------------*/
+/* ---- info.c ----------------------------------------------------------------------------------*/
 /* SIGQUIT asked for a dump: one worker writes it. */
 void info_dump_if_asked(void);
 void info_dump_on_quit(struct runtime *);
 void info_dump_off(struct runtime *);
 void info_dump(struct runtime *, FILE *);
 
-/* ---- runtime.c ---------------------------------------------------------------------------------*/
+/* ---- runtime.c -------------------------------------------------------------------------------*/
 void runtime_cancel_all(struct runtime *);
 /* The fiber that fiber_run started has ended. */
 void runtime_main_ended(struct runtime *, int result);
@@ -218,7 +221,7 @@ static inline bool runtime_owns(const struct runtime *rt, const struct worker *w
 	return w >= rt->worker && w < rt->worker + rt->workers;
 }
 
-/* ---- quiet.c: all workers are idle -------------------------------------------------------------*/
+/* ---- quiet.c: all workers are idle -----------------------------------------------------------*/
 /* Called by a worker that is about to sleep and found all others idle: the end, or a deadlock? */
 void runtime_quiet(struct runtime *);
 /* In a forked child, until a new fiber_run. */

@@ -1,8 +1,8 @@
 /* timers.h - deadlines of one worker, nearest first.
  *
  * A 4-ary heap of (when, timer) pairs: the times lie side by side, so that a comparison touches no
- * timer. A timer is four bytes inside its owner: its position, 0 when it is in no heap. Belongs to one
- * thread. Nobody here knows what a timer is for: due ones are handed to the caller. */
+ * timer. A timer is four bytes inside its owner: its position, 0 when it is in no heap. Belongs to
+ * one thread. Nobody here knows what a timer is for: due ones are handed to the caller. */
 #ifndef FB_TIMERS_H
 #define FB_TIMERS_H
 
