@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct service {
@@ -31,6 +32,17 @@ static int watch(void *server)
 	return n == 1 ? fiber_cancel(*(fiber_t *)server) : (int)n;
 }
 
+/* A client is a descriptor: as many as the system allows. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int serve(void *arg)
 {
 	struct service *service = arg;
@@ -55,6 +67,7 @@ static int serve(void *arg)
 int serve_main(const fiber_options_t *options, const char *address,
 	       int (*client)(fiber_fd, void *), void *arg)
 {
+	raise_limit();
 	int r = fiber_run(options, serve, &(struct service){address, client, arg});
 
 	if (r < 0)

@@ -30,7 +30,7 @@ static int read_address(struct child *child, int from)
 
 	if (said)
 		fclose(said);
-	return words == 1 ? 0 : -ECHILD;
+	return words == 1 ? 0 : -ESRCH;
 }
 
 int child_start(struct child *child, const char *program, const char *address)

@@ -237,6 +237,8 @@ int main(int argc, char **argv)
 		return fprintf(stderr, "usage: load SERVER [CONNECTIONS [SECONDS]]\n"), 2;
 	load.connections = affordable(argc > 2 ? (unsigned)atoi(argv[2]) : 10000);
 	load.seconds = argc > 3 ? atoi(argv[3]) : 6;
+	if (load.connections == 0)
+		return 1;
 	if ((r = child_start(&load.server, argv[1], "tcp:127.0.0.1:0")) < 0)
 		return fprintf(stderr, "%s did not start: %s\n", argv[1], fiber_strerror(r)), 1;
 	printf("%s listens on %s\n", argv[1], load.server.address);
@@ -250,5 +252,5 @@ int main(int argc, char **argv)
 	       (unsigned long long)load.answers, (unsigned long long)load.wrong,
 	       (unsigned long long)load.failed, r < 0 ? ": " : "", r < 0 ? fiber_strerror(r) : "");
 	printf("the server was interrupted and ended with status %d\n", status);
-	return r < 0 || load.wrong > 0 || load.connections == 0 || status != 0;
+	return r < 0 || load.wrong > 0 || status != 0;
 }
