@@ -1,7 +1,7 @@
 /* bench.c - rows are run and printed here (bench.h); what they measure with is in measure.c.
  *
- * Figures travel from the child to its parent through a pipe, as the lines that bench/run reads. With
- * --samples the parent hands them on; without, it collects them and prints a table. */
+ * Figures travel from the child to its parent through a pipe, as the lines that bench/run reads.
+ * With --samples the parent hands them on; without, it collects them and prints a table. */
 #include "bench.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ void bench_fail(const char *what, const char *file, int line)
 	_exit(1);
 }
 
-/* ---- in the child: a line for each figure ----------------------------------------------------- */
+/* ---- in the child: a line for each figure*/
 
 void bench_figure(const char *figure, double value, const char *unit, double target)
 {
@@ -52,12 +52,22 @@ void bench_note(const char *format, ...)
 	fputc('\n', lines);
 }
 
+static void nothing(const struct bench_row *row, int out)
+{
+	lines = fdopen(out, "w");
+	BENCH_CHECK(lines);
+	bench_note("needs %u processors", row->workers);
+	BENCH_CHECK(fclose(lines) == 0);
+}
+
 /* A note of the warm-up would appear twice, so its lines go nowhere. */
 static void repeat(const struct bench_row *row, int out)
 {
 	double value;
 
 	running = row;
+	if (row->workers > bench_processors())
+		return nothing(row, out);
 	if (row->workers < 2)
 		bench_pin(0);
 	if (!row->cold) {
@@ -74,7 +84,7 @@ static void repeat(const struct bench_row *row, int out)
 	BENCH_CHECK(fclose(lines) == 0);
 }
 
-/* ---- in the parent ----------------------------------------------------------------------------- */
+/* ---- in the parent*/
 
 static FILE *start(const struct bench_row *row, pid_t *child)
 {

@@ -1,9 +1,10 @@
-/* bench.h - what every harness shares: rows, repetitions, a core to run on, and the lines they print.
+/* bench.h - what every harness shares: rows, repetitions, a core to run on, and the lines they
+ * print.
  *
- * A harness is a program with a table of rows. Each repetition of a row runs in a forked child of its
- * own, so memory figures begin at nothing and a row cannot spoil the next one. The child runs the row
- * once to warm up and once for the figure (a cold row only once), checks its own work, and dies
- * loudly when that is wrong.
+ * A harness is a program with a table of rows. Each repetition of a row runs in a forked child of
+ * its own, so memory figures begin at nothing and a row cannot spoil the next one. The child runs
+ * the row once to warm up and once for the figure (a cold row only once), checks its own work,
+ * and dies loudly when that is wrong.
  *
  *	bench-yield                             every row, nine repetitions, a line each, for people
  *	bench-yield --row "100 fibers"          one row
@@ -11,7 +12,8 @@
  *	                                        operations, separated by tabs
  *	bench-yield --list                      the rows' names
  *
- * The rivals in C and C++ are built with this file too; those in other languages print the same lines. */
+ * The rivals in C and C++ are built with this file too; those in other languages print the same
+ * lines. */
 #ifndef BENCH_H
 #define BENCH_H
 

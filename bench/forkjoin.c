@@ -1,14 +1,16 @@
 /* forkjoin.c - trees of fibers: fib(27) with a spawn in every call, and skynet.
  *
- * fib spawns one half of every call and computes the other itself: 317,810 fibers. Skynet is a tree of
- * ten children at each of six levels, a million leaves, whose numbers are summed on the way up:
- * 1,111,111 fibers, and the order in which they run decides whether a few stacks suffice or a million are
- * needed. Checked: both sums. The peak of the whole process's memory is published with skynet. */
+ * fib spawns one half of every call and computes the other itself: 317,810 fibers. Skynet is a
+ * tree of ten children at each of six levels, a million leaves, whose numbers are summed on the
+ * way up: 1,111,111 fibers, and the order in which they run decides whether a few stacks suffice
+ * or a million are needed. Checked: both sums. The peak of the whole process's memory is
+ * published with skynet. */
 #include "bench.h"
 
 #include <fiber.h>
 
-enum { FIB_N = 27, FIB_VALUE = 196418, FIB_FIBERS = 317810, LEAVES = 1000000, SKYNET_FIBERS = 1111111 };
+enum { FIB_N = 27, FIB_VALUE = 196418, FIB_FIBERS = 317810 };
+enum { LEAVES = 1000000, SKYNET_FIBERS = 1111111 };
 
 static int fib(void *argument)
 {

@@ -1,16 +1,16 @@
 /* sleep.c - fibers that sleep: what one weighs, what its timer costs.
  *
- * Memory: resident bytes and page tables of this process with 100,000 fibers in fiber_sleep, less the same
- * before they were spawned. Everything that the library keeps for them is inside; only the kernel's own
- * records of mappings are not, so their number is published beside it.
+ * Memory: resident bytes and page tables of this process with 100,000 fibers in fiber_sleep, less
+ * the same before they were spawned. Everything that the library keeps for them is inside; only
+ * the kernel's own records of mappings are not, so their number is published beside it.
  *
- * Random sleeps: processor time of the whole run, from before the runtime starts until after it has
- * ended. Checked: everybody slept at least as long as asked.
+ * Random sleeps: processor time of the whole run, from before the runtime starts until after it
+ * has ended. Checked: everybody slept at least as long as asked.
  *
- * Arm and cancel: a fiber waits with a deadline, is woken before it, and waits again, beside a million
- * others in fiber_sleep; less the same without the deadline. Reading the clock for the deadline is inside.
- * With random deadlines every second one is nearer than the one before; with the same timeout each
- * is later, as timeouts of connections are. */
+ * Arm and cancel: a fiber waits with a deadline, is woken before it, and waits again, beside a
+ * million others in fiber_sleep; less the same without the deadline. Reading the clock for the
+ * deadline is inside. With random deadlines every second one is nearer than the one before; with
+ * the same timeout each is later, as timeouts of connections are. */
 #include "bench.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 static fiber_t main_fiber;
 static long started, ended, cancelled, n;
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory*/
 
 static int sleep_long(void *unused)
 {
@@ -75,7 +75,7 @@ static double memory(const struct bench_row *row)
 	return BENCH_NO_FIGURE;
 }
 
-/* ---- a random sleep each ----------------------------------------------------------------------- */
+/* ---- a random sleep each*/
 
 static int sleep_once(void *ns)
 {
@@ -114,7 +114,7 @@ static double random_sleeps(const struct bench_row *row)
 	return (double)(bench_cpu() - begin) / 1e9;
 }
 
-/* ---- arm and cancel ---------------------------------------------------------------------------- */
+/* ---- arm and cancel*/
 
 enum deadline { NONE, SAME, RANDOM };
 

@@ -1,8 +1,9 @@
 /* spawn.c - the life of a fiber that does nothing: spawn and join, one by one and in batches.
  *
- * "Alive" fibers all park once before the first of them ends, so each has a stack of its own at the same
- * time; in a plain batch they come and go one after the other. A first round inside the same runtime
- * warms up control blocks and stacks. Checked: every fiber ran exactly once, its result is its own. */
+ * "Alive" fibers all park once before the first of them ends, so each has a stack of its own at
+ * the same time; in a plain batch they come and go one after the other. A first round inside the
+ * same runtime warms up control blocks and stacks. Checked: every fiber ran exactly once, its
+ * result is its own. */
 #include "bench.h"
 
 #include <fiber.h>

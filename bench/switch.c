@@ -1,8 +1,8 @@
 /* switch.c - what one arch_switch costs, in the three shapes that decide it.
  *
- * The processor predicts returns from a stack of the calls it saw, and a switch breaks the pairing. So
- * the same instructions cost three different things:
- *	ring         eight contexts, each of which switches in one and the same function: predicted well
+ * The processor predicts returns from a stack of the calls it saw, and a switch breaks the
+ * pairing. So the same instructions cost three different things:
+ *	ring         eight contexts, all of which switch in one function: predicted well
  *	ping-pong    two contexts at two sites: each return goes where the other side called
  *	mixed depth  eight contexts at the bottom of zero to three further calls: the outer returns
  *	             are mispredicted as well

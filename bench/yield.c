@@ -1,12 +1,12 @@
 /* yield.c - fiber_yield through the scheduler, among few and among many.
  *
- * All fibers are started and parked before the first of them counts, so that only yields are measured:
- * the one that passes `begin_at` turns (of all together) reads the clock, and the one that passes
- * `end_at` reads it again and stops them all. Checked: the turns of all fibers, warm-up included, are
- * within one of each other, and their sum is exact.
+ * All fibers are started and parked before the first of them counts, so that only yields are
+ * measured: the one that passes `begin_at` turns (of all together) reads the clock, and the one
+ * that passes `end_at` reads it again and stops them all. Checked: the turns of all fibers,
+ * warm-up included, are within one of each other, and their sum is exact.
  *
- * Some hundred fibers fit in the nearest cache with their stacks' tops; 10,000 and 100,000 do not, and
- * then each yield pays for memory. */
+ * Some hundred fibers fit in the nearest cache with their stacks' tops; 10,000 and 100,000 do
+ * not, and then each yield pays for memory. */
 #include "bench.h"
 
 #include <fiber.h>

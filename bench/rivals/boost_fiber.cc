@@ -1,6 +1,6 @@
 // Boost.Fiber in the workloads of bench/yield.c, spawn.c and sleep.c; one thread, its round-robin
-// scheduler. Stacks are 16 KiB from a pool, where it is fastest; the row about memory has the default ones.
-// Its trees are in boost_tree.cc.
+// scheduler. Stacks are 16 KiB from a pool, where it is fastest; the row about memory has the
+// default ones. Its trees are in boost_tree.cc.
 #include "bench.h"
 
 #include <boost/fiber/all.hpp>
@@ -19,7 +19,7 @@ template <typename F> static bf::fiber spawn(F &&body)
 	return bf::fiber(std::allocator_arg, pool, std::forward<F>(body));
 }
 
-// ---- yield -----------------------------------------------------------------------------------------
+// ---- yield --------------------------------------------------------------------------------------
 
 static long turns, next_mark, end_at;
 static int64_t begin_ns, end_ns;
@@ -82,7 +82,7 @@ static double yields(const bench_row *row)
 	return double(end_ns - begin_ns) / row->operations;
 }
 
-// ---- spawn and join --------------------------------------------------------------------------------
+// ---- spawn and join -----------------------------------------------------------------------------
 
 static long ran;
 
@@ -130,7 +130,7 @@ static double lives(const bench_row *row)
 	return double(end - begin) / row->n;
 }
 
-// ---- sleep ------------------------------------------------------------------------------------------
+// ---- sleep --------------------------------------------------------------------------------------
 
 static double memory(const bench_row *row)
 {

@@ -1,6 +1,6 @@
-// Boost.Fiber in the trees of bench/forkjoin.c. Children start at once (launch::dispatch), which keeps the
-// live stacks few; on two threads its work_stealing scheduler. Results travel through memory that
-// the parent owns, as in ours: a future each would cost an allocation more.
+// Boost.Fiber in the trees of bench/forkjoin.c. Children start at once (launch::dispatch), which
+// keeps the live stacks few; on two threads its work_stealing scheduler. Results travel through
+// memory that the parent owns, as in ours: a future each would cost an allocation more.
 #include "bench.h"
 
 #include <boost/fiber/algo/round_robin.hpp>
@@ -11,10 +11,11 @@
 
 namespace bf = boost::fibers;
 
-enum { FIB_N = 27, FIB_VALUE = 196418, FIB_FIBERS = 317810, LEAVES = 1000000, SKYNET_FIBERS = 1111111 };
+enum { FIB_N = 27, FIB_VALUE = 196418, FIB_FIBERS = 317810 };
+enum { LEAVES = 1000000, SKYNET_FIBERS = 1111111 };
 
-// A pool for each thread: fibers that moved give their stack back to the pool it came from, so with two
-// threads the plain allocator is the safe one.
+// A pool for each thread: fibers that moved give their stack back to the pool it came from, so
+// with two threads the plain allocator is the safe one.
 static thread_local bf::pooled_fixedsize_stack pool(16 * 1024);
 static bf::fixedsize_stack plain(16 * 1024);
 static bool one_thread;
@@ -22,7 +23,8 @@ static bool one_thread;
 template <typename F> static bf::fiber spawn(F &&body)
 {
 	if (one_thread)
-		return bf::fiber(bf::launch::dispatch, std::allocator_arg, pool, std::forward<F>(body));
+		return bf::fiber(bf::launch::dispatch, std::allocator_arg, pool,
+				 std::forward<F>(body));
 	return bf::fiber(bf::launch::dispatch, std::allocator_arg, plain, std::forward<F>(body));
 }
 

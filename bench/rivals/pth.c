@@ -1,6 +1,6 @@
-/* GNU Pth in the workloads of bench/yield.c, spawn.c and sleep.c. One thread by design; its scheduler is
- * a thread of its own that asks the kernel for events at every turn, and inserts into queues by walking
- * them, so the rows with thousands of threads are left out. */
+/* GNU Pth in the workloads of bench/yield.c, spawn.c and sleep.c. One thread by design; its
+ * scheduler is a thread of its own that asks the kernel for events at every turn, and inserts
+ * into queues by walking them, so the rows with thousands of threads are left out. */
 #include "bench.h"
 
 #include <pth.h>
@@ -31,7 +31,7 @@ static void prepare(long n, size_t stack_bytes)
 	BENCH_CHECK(threads);
 }
 
-/* ---- yield ------------------------------------------------------------------------------------- */
+/* ---- yield*/
 
 static long turns, next_mark, end_at, *counts;
 static int64_t begin_ns, end_ns;
@@ -78,7 +78,7 @@ static double yields(const struct bench_row *row)
 	return (double)(end_ns - begin_ns) / row->operations;
 }
 
-/* ---- spawn and join ---------------------------------------------------------------------------- */
+/* ---- spawn and join*/
 
 static long ran;
 

@@ -1,7 +1,7 @@
 /* State Threads in the workloads of bench/yield.c, spawn.c and sleep.c. One thread by design.
  *
- * It has no yield: st_usleep(0) goes through the timer heap and the kernel. A turn is handed on by a
- * condition variable instead, to the next in the ring, which is the cheapest way it offers. */
+ * It has no yield: st_usleep(0) goes through the timer heap and the kernel. A turn is handed on
+ * by a condition variable instead, to the next in the ring, which is the cheapest way it offers. */
 #include "bench.h"
 
 #include <st.h>
@@ -27,7 +27,7 @@ static void prepare(long n)
 	BENCH_CHECK(threads && turn_of && st_init() == 0);
 }
 
-/* ---- yield ------------------------------------------------------------------------------------- */
+/* ---- yield*/
 
 static long turns, next_mark, end_at, ring, *counts;
 static int64_t begin_ns, end_ns;
@@ -61,8 +61,8 @@ static void *turn(void *argument)
 	return NULL;
 }
 
-/* With a token that goes round only one is runnable: the ring has no queue to speak of. That is in its
- * favour. */
+/* With a token that goes round only one is runnable: the ring has no queue to speak of. That is
+ * in its favour. */
 static double yields(const struct bench_row *row)
 {
 	prepare(row->n);
@@ -84,7 +84,7 @@ static double yields(const struct bench_row *row)
 	return (double)(end_ns - begin_ns) / row->operations;
 }
 
-/* ---- spawn and join ---------------------------------------------------------------------------- */
+/* ---- spawn and join*/
 
 static long ran, parked;
 
@@ -153,7 +153,7 @@ static double lives(const struct bench_row *row)
 	return (double)(end - begin) / row->n;
 }
 
-/* ---- sleep ------------------------------------------------------------------------------------- */
+/* ---- sleep*/
 
 static long ended;
 
@@ -172,8 +172,8 @@ static double memory(const struct bench_row *row)
 	for (long i = 0; i < row->n; i++)
 		create(sleep_long, i, false);
 	st_usleep(0);
-	bench_figure("", (double)(bench_resident() + bench_page_tables() - before) / row->n, "bytes",
-		     0);
+	before = bench_resident() + bench_page_tables() - before;
+	bench_figure("", (double)before / row->n, "bytes", 0);
 	return BENCH_NO_FIGURE;
 }
 

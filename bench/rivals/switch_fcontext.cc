@@ -1,5 +1,5 @@
-// The shapes of bench/switch.c with Boost.Context's jump_fcontext, the assembly that its public classes
-// and the libraries built on it come down to. It keeps the control words.
+// The shapes of bench/switch.c with Boost.Context's jump_fcontext, the assembly that its public
+// classes and the libraries built on it come down to. It keeps the control words.
 #include "bench.h"
 
 #include <boost/context/detail/fcontext.hpp>

@@ -1,5 +1,5 @@
-/* The shapes of bench/switch.c with glibc's swapcontext, which asks the kernel for the signal mask in
- * every switch. */
+/* The shapes of bench/switch.c with glibc's swapcontext, which asks the kernel for the signal
+ * mask in every switch. */
 #include "bench.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c and sleep.c. Rows, options and lines are those
-// of bench/bench.h; bench/run says on which processors the process may run.
+// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c and sleep.c. Rows, options and lines
+// are those of bench/bench.h; bench/run says on which processors the process may run.
 package main
 
 import (

@@ -1,4 +1,5 @@
-//! TCP echo (bench/echo/): a task for each connection, on the current-thread runtime. Prints its port.
+//! TCP echo (bench/echo/): a task for each connection, on the current-thread runtime. Prints its
+//! port.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
-//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c and sleep.c. Rows, options and lines are
-//! those of bench/bench.h; bench/run says on which processors the process may run. One worker is the
-//! current-thread runtime, which is the faster one.
+//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c and sleep.c. Rows, options and
+//! lines are those of bench/bench.h; bench/run says on which processors the process may run. One
+//! worker is the current-thread runtime, which is the faster one.
 
 mod measure;
 mod sleep;

@@ -1,4 +1,5 @@
-//! Yield (bench/yield.c). The counters are plain loads and stores, as in the other programs: one thread.
+//! Yield (bench/yield.c). The counters are plain loads and stores, as in the other programs: one
+//! thread.
 
 use crate::measure::{fair, Row};
 use crate::on_runtime;

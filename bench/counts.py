@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""counts.py - the guard of the hot paths: instructions an operation, and no locked one among
+them.
+
+    counts.py PROGRAM BUILD            compare with counts.json; exit status 1 if anything grew
+    counts.py PROGRAM BUILD --write    make what is measured the new figure
+
+PROGRAM is bench-counts. BUILD says how it was built, as compiler, optimization and asserts
+("gcc -O2 ndebug"), because figures are kept for each; one that is not in counts.json is skipped
+with status 77.
+
+Times vary with the machine, counts do not: each loop runs twice under callgrind, with N and 3 N
+turns, and the difference divided by 2 N is what one turn costs, to the instruction. Because a
+count cannot see a lock prefix, the same two runs say how often each instruction was executed: one
+that locks the bus (lock, xchg with memory) or drains the store buffer (mfence), and that runs more
+often with more turns, is on the hot path, and fails where the design promises none."""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+FIGURES = Path(__file__).resolve().parent / 'counts.json'
+TURNS = 4000
+TOLERANCE = 0.05
+# What is counted, and whether it must do without locked instructions while the process has one
+# thread.
+LOOPS = {
+    'switch bare': True,
+    'switch full': True,
+    'yield': True,
+    'spawn and join': True,
+    'park and unpark': True,
+}
+LOCKED = re.compile(r'\s(lock\s|xchg\s.*\(|mfence)')
+
+
+def callgrind(program, loop, turns):
+    """{(object, address): executions}"""
+    with tempfile.NamedTemporaryFile('r', suffix='.callgrind') as out:
+        done = subprocess.run(
+            ['valgrind', '--tool=callgrind', f'--callgrind-out-file={out.name}', '--dump-instr=yes',
+             '--compress-pos=no', '--compress-strings=no', str(program), loop, str(turns)],
+            capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f'counts: {loop}: status {done.returncode}\n{done.stderr}')
+        return parse(out)
+
+
+def parse(lines):
+    """Cost lines are "address line cost"; after "calls=" stands one of what the callee cost, which
+    the callee's own lines already count."""
+    executed = Counter()
+    where, inclusive = '', False
+    for line in lines:
+        if line.startswith('ob='):
+            where = line[3:].strip()
+        elif line.startswith('calls='):
+            inclusive = True
+        elif line.startswith('0x'):
+            if not inclusive:
+                address, _, cost = line.split()[:3]
+                executed[where, int(address, 16)] += int(cost)
+            inclusive = False
+    return executed
+
+
+def locked_addresses(program):
+    """{address: text} of the locked instructions in the program's own code."""
+    listing = subprocess.run(['objdump', '-d', '--no-show-raw-insn', str(program)],
+                             capture_output=True, text=True, check=True).stdout
+    found = {}
+    for line in listing.splitlines():
+        if LOCKED.search(line) and ':' in line:
+            address, text = line.split(':', 1)
+            found[int(address, 16)] = ' '.join(text.split())
+    return found
+
+
+def function_at(program, address):
+    text = subprocess.run(['addr2line', '-f', '-e', str(program), hex(address)],
+                          capture_output=True, text=True).stdout.splitlines()
+    return f'{text[0]} ({Path(text[1]).name})' if len(text) > 1 else '?'
+
+
+def measure(program, loop):
+    """Instructions for each turn, and the locked ones that were executed in most turns."""
+    few, many = callgrind(program, loop, TURNS), callgrind(program, loop, 3 * TURNS)
+    locks = locked_addresses(program)
+    more = {key: many[key] - few[key] for key in many if many[key] != few[key]}
+    hot = [(locks[address], function_at(program, address))
+           for (where, address), count in more.items()
+           if Path(where).name == program.name and address in locks and count >= TURNS]
+    return sum(more.values()) / (2 * TURNS), hot
+
+
+def compare(loop, count, expected):
+    if expected is None:
+        return f'{loop}: {count:.1f} instructions, no figure to compare with'
+    change = count / expected - 1
+    if change > TOLERANCE:
+        return f'FAILED {loop}: {count:.1f} instructions, {100 * change:+.1f} % of {expected:.1f}'
+    hint = ' (fewer: --write keeps it)' if change < -TOLERANCE else ''
+    return f'ok {loop}: {count:.1f} instructions, {100 * change:+.1f} % of {expected:.1f}{hint}'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('program', type=Path)
+    parser.add_argument('build')
+    parser.add_argument('--write', action='store_true')
+    chosen = parser.parse_args()
+    for tool in ('valgrind', 'objdump', 'addr2line'):
+        if not shutil.which(tool):
+            print(f'skipped: {tool} is not installed')
+            sys.exit(77)
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    expected = figures.setdefault(chosen.build, {})
+    if not expected and not chosen.write:
+        print(f'skipped: no figures for a build with {chosen.build}')
+        sys.exit(77)
+    lines = []
+    for loop, no_locks in LOOPS.items():
+        count, locks = measure(chosen.program, loop)
+        lines.append(compare(loop, count, None if chosen.write else expected.get(loop)))
+        if no_locks:
+            lines += [f'FAILED {loop}: executes "{text}" in {where}' for text, where in locks]
+        expected[loop] = round(count, 1)
+    print('\n'.join(lines))
+    if chosen.write:
+        FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + '\n')
+    sys.exit(any(line.startswith('FAILED') for line in lines))
+
+
+if __name__ == '__main__':
+    main()

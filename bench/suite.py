@@ -1,0 +1,142 @@
+"""What is measured, against whom, and why a cell is empty. Rows and targets themselves are in the
+harnesses (bench/*.c), which print them; here stands what only the comparison knows."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Rival:
+    name: str
+    package: str  # what Debian must have installed; '' for what every system has
+    programs: tuple[str, ...]  # in build/.../rivals/
+
+
+@dataclass
+class Workload:
+    title: str
+    program: str  # ours
+    rivals: list[str]
+    # Row of ours -> the rival's row, where its name differs.
+    alias: dict[str, str] = field(default_factory=dict)
+    slow: tuple[str, ...] = ()  # left out by --quick
+    # Measured beforehand on such a machine, of libraries that Debian does not package.
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    # Rival -> why it has no figure, in all rows (row '') or in one.
+    empty: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+RIVALS = {
+    r.name: r
+    for r in (
+        Rival('jump_fcontext', 'libboost-context-dev', ('switch_fcontext',)),
+        Rival('Boost.Context', 'libboost-context-dev', ('switch_boost',)),
+        Rival('ucontext', '', ('switch_ucontext',)),
+        Rival('Boost.Fiber', 'libboost-fiber-dev', ('boost_fiber', 'boost_tree')),
+        Rival('State Threads', 'libst-dev', ('state_threads',)),
+        Rival('Pth', 'libpth-dev', ('pth',)),
+        Rival('Go', 'golang-go', ('go',)),
+        Rival('Tokio', 'librust-tokio-dev', ('tokio-rows',)),
+    )
+}
+
+SCHEDULERS = ['Boost.Fiber', 'State Threads', 'Pth', 'Go', 'Tokio']
+PTH_SLOW = 'its queues are walked at every turn: seconds a row already with 10,000'
+NO_YIELD = 'has no yield; its turns are handed on by one call'
+ONE_THREAD = 'has one thread by design'
+NO_PROBE = 'its timer cannot be armed apart from a sleep'
+
+WORKLOADS = {
+    'switch': Workload(
+        'One context switch (the rivals keep the control words, as our "full" rows do)',
+        'bench-switch',
+        ['jump_fcontext', 'Boost.Context', 'ucontext'],
+        alias={
+            f'{shape}, {kind}': shape
+            for shape in ('ring of 8', 'ping-pong', 'mixed depth')
+            for kind in ('bare', 'full')
+        },
+        elsewhere={'ping-pong, bare': 'libaco 7.1, minicoro 9.8 in the best shape of each'},
+    ),
+    'yield': Workload(
+        'A yield through the scheduler',
+        'bench-yield',
+        SCHEDULERS,
+        elsewhere={
+            '2 fibers': 'libdill 15, Photon 21, Argobots 23',
+            '100 fibers': 'libdill 10, Photon 10, Argobots 23',
+            '10,000 fibers': 'libdill 13, Photon 12, Argobots 33',
+            '100,000 fibers': 'Photon 62, Argobots 218',
+        },
+        empty={
+            ('State Threads', '2 fibers, two callers'): NO_YIELD,
+            ('Pth', '2 fibers, two callers'): 'turns go through its scheduler thread',
+            ('Pth', '10,000 fibers'): PTH_SLOW,
+            ('Pth', '100,000 fibers'): PTH_SLOW,
+        },
+    ),
+    'spawn': Workload(
+        'Spawn and join',
+        'bench-spawn',
+        SCHEDULERS,
+        elsewhere={'one by one': 'libdill 44, Argobots 50, neco 68'},
+        empty={
+            ('Boost.Fiber', 'one by one, idle second worker'): 'a thread spawns for itself',
+            ('State Threads', 'one by one, idle second worker'): ONE_THREAD,
+            ('Pth', 'one by one, idle second worker'): ONE_THREAD,
+            ('Pth', 'batch of 100,000'): PTH_SLOW,
+            ('Pth', '100,000 alive, parked once'): PTH_SLOW,
+        },
+    ),
+    'forkjoin': Workload(
+        'Trees: fib(27) with a spawn in every call, skynet of a million leaves',
+        'bench-forkjoin',
+        ['Boost.Fiber', 'Go', 'Tokio', 'State Threads', 'Pth'],
+        elsewhere={
+            'fib(27), one worker': 'MassiveThreads 17.0, Argobots 22.7',
+            'fib(27), two workers': 'MassiveThreads 8.4, Argobots 11.4',
+            'skynet, one worker': 'MassiveThreads 56, Argobots 51',
+            'skynet, two workers': 'MassiveThreads 28, Argobots 26',
+        },
+        empty={
+            (rival, ''): 'first in, first out: all stacks of a level alive at once'
+            for rival in ('State Threads', 'Pth')
+        },
+    ),
+    'sleep': Workload(
+        'Sleepers and timers',
+        'bench-sleep',
+        SCHEDULERS,
+        slow=('1,000,000 random sleeps', 'arm and cancel beside 1,000,000'),
+        elsewhere={'100,000 parked': 'Photon and libdill 8,700'},
+        empty={
+            ('Pth', ''): PTH_SLOW,
+            ('Boost.Fiber', 'arm and cancel beside 1,000,000'): NO_PROBE,
+            ('State Threads', 'arm and cancel beside 1,000,000'): NO_PROBE,
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    command: tuple[str, ...]  # '{ours}' and '{rivals}' are the two folders of programs
+    package: str = ''
+    only: tuple[int, ...] = ()  # numbers of connections; none: all
+
+
+LOOP = 'epoll loop'
+FIBER = 'fiber'
+SERVERS = [
+    Server(LOOP, ('{rivals}/echo_epoll',)),
+    Server(FIBER, ('{ours}/bench-echo-fiber',)),
+    Server('fiber, idle spin', ('{ours}/bench-echo-fiber', '--spin', '1000000'), only=(1,)),
+    Server('epoll loop, spinning', ('{rivals}/echo_epoll', 'spin'), only=(1,)),
+    Server('libuv', ('{rivals}/echo_uv',), 'libuv1-dev'),
+    Server('Tokio', ('{rivals}/tokio-echo',), 'librust-tokio-dev'),
+    Server('State Threads', ('{rivals}/echo_st',), 'libst-dev'),
+    Server('Go', ('{rivals}/go-echo',), 'golang-go'),
+    Server('a thread each', ('{rivals}/echo_threads',)),
+]
+CONNECTIONS = (1, 100, 1000)
+ECHO_ELSEWHERE = 'CPU per echo over the loop: libdill 1.07, Photon 1.13'
