@@ -6,8 +6,8 @@ them.
     counts.py PROGRAM BUILD --write    make what is measured the new figure
 
 PROGRAM is bench-counts. BUILD says how it was built, as compiler, optimization and asserts
-("gcc -O2 ndebug"), because figures are kept for each; one that is not in counts.json is skipped
-with status 77.
+("gcc 12 -O2 ndebug"), because there are figures for each; without any, only the locked instructions
+are looked for. Without valgrind the exit status is 77, skipped.
 
 Times vary with the machine, counts do not: each loop runs twice under callgrind, with N and 3 N
 turns, and the difference divided by 2 N is what one turn costs, to the instruction. Because a
@@ -121,16 +121,14 @@ def main():
             sys.exit(77)
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     expected = figures.setdefault(chosen.build, {})
-    if not expected and not chosen.write:
-        print(f'skipped: no figures for a build with {chosen.build}')
-        sys.exit(77)
     lines = []
     for loop, no_locks in LOOPS.items():
         count, locks = measure(chosen.program, loop)
         lines.append(compare(loop, count, None if chosen.write else expected.get(loop)))
         if no_locks:
             lines += [f'FAILED {loop}: executes "{text}" in {where}' for text, where in locks]
-        expected[loop] = round(count, 1)
+        if chosen.write:
+            expected[loop] = round(count, 1)
     print('\n'.join(lines))
     if chosen.write:
         FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + '\n')
