@@ -6,8 +6,9 @@
  * nowhere, SIGPROF would see no fiber, and a blocked SIGSEGV kills without a report. Nor is it
  * needed. A program that waits for signals by sigwait, signalfd or ppoll has blocked them before it
  * makes threads, and those inherit that. One that leaves them open gets them on its main thread:
- * Linux gives a signal sent to the process to another thread only while the main one blocks it or
- * has one pending. */
+ * Linux gives a signal sent to the process to another thread only while the main one blocks it (for
+ * a moment also inside pthread_create) or has one pending, or if that other changes its own mask
+ * before the main one came to run. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
