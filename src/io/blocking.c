@@ -1,0 +1,156 @@
+/* blocking.c - operations for which the kernel has no form that does not block: regular files; terminals,
+ * accept and connect on a blocking descriptor that was inherited, whose flags are not ours to change.
+ *
+ * The call runs on a helper thread, while the worker goes on with others. Where readiness exists it is
+ * waited for in the poller first: that takes no helper, and deadline, cancellation and close end it at
+ * once. "Ready" is no promise, though: another process may be faster, and then the helper sits in the
+ * call. An interruption or a close recalls it (sched/kick.c), and the call ends without effect.
+ *
+ * A regular file is always ready, and a call on it always ends: it is simply waited for. */
+#include <sys/stat.h>
+
+#include "io/blocked.h"
+#include "io/io.h"
+#include "io/quiet.h"
+
+#define PAUSE_NS FIBER_MILLISECOND
+
+struct call {
+	struct helpers_job job;
+	struct poller_op *op;
+	bool waits;                    /* for readiness, which may be gone again */
+	ssize_t result;
+};
+
+static ssize_t attempt(const struct poller_op *op)
+{
+	ssize_t r;
+
+	switch (op->kind) {
+	case IO_READ:
+		r = readv(op->fd, op->iov, op->iov_count);
+		break;
+	case IO_WRITE:
+		r = writev(op->fd, op->iov, op->iov_count);
+		break;
+	case IO_RECV:
+		r = recv(op->fd, op->buffer, op->bytes, op->flags);
+		break;
+	case IO_SEND:
+		r = send(op->fd, op->buffer, op->bytes, op->flags | MSG_NOSIGNAL);
+		break;
+	case IO_RECVMSG:
+		r = recvmsg(op->fd, op->msg, op->flags);
+		break;
+	case IO_SENDMSG:
+		r = sendmsg(op->fd, op->msg, op->flags | MSG_NOSIGNAL);
+		break;
+	case IO_ACCEPT:
+		r = accept4(op->fd, op->address, op->address_bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		break;
+	case IO_CONNECT:
+		r = connect(op->fd, op->peer, op->peer_bytes);
+		break;
+	default: /* IO_POLL never blocks */
+		unreachable();
+	}
+	return r < 0 ? -errno : r;
+}
+
+/* Has somebody else taken what was ready? */
+static bool too_late(const struct poller_op *op)
+{
+	struct pollfd set = { .fd = op->fd, .events = poller_events(op) };
+
+	return poll(&set, 1, 0) == 0;
+}
+
+static int run(void *argument)
+{
+	struct call *c = argument;
+
+	do {
+		if (atomic_load_explicit(&c->job.stop, memory_order_relaxed))
+			return -EINTR;
+		c->result = c->waits && too_late(c->op) ? -EAGAIN : attempt(c->op);
+	} while (c->result == -EINTR);
+	quiet_helper(c->result);
+	return 0;
+}
+
+/* The entry is in the list. */
+static ssize_t on_helper(struct call *c, struct blocked *entry)
+{
+	bool closed;
+	int r;
+
+	c->job.run = run;
+	c->job.argument = c;
+	r = helpers_call(&c->job);
+	closed = blocked_leave(entry);
+	if (r == 0)
+		return c->result;
+	return closed ? -EBADF : r;
+}
+
+/* ---- always ready, and never for long ----------------------------------------------------------*/
+static ssize_t on_this_thread(struct poller_op *op)
+{
+	struct quiet quiet;
+	ssize_t r;
+
+	quiet_begin(&quiet);
+	do
+		r = attempt(op);
+	while (r == -EINTR);
+	return quiet_end(&quiet, r);
+}
+
+static ssize_t regular(struct poller_op *op, enum wait_what what)
+{
+	struct call c = { .op = op, .job.what = what };
+	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job };
+
+	if (!wait_on_fiber())
+		return on_this_thread(op);
+	blocked_enter(&entry);
+	return on_helper(&c, &entry);
+}
+
+/* ---- ready now and then ------------------------------------------------------------------------*/
+static int wait_ready(const struct poller_op *op, enum wait_what what)
+{
+	struct poller_op ready = { .kind = IO_POLL, .fd = op->fd, .events = poller_events(op) };
+	ssize_t r = wait_on_fiber() ? wait_op(&ready, what, OS_NEVER) : thread_op(&ready);
+
+	return r < 0 ? (int)r : 0;
+}
+
+/* -EAGAIN: somebody was faster. */
+static ssize_t when_ready(struct poller_op *op, enum wait_what what)
+{
+	struct call c = { .op = op, .waits = op->kind != IO_CONNECT, .job.what = what,
+			  .job.flags = HELPERS_STOPPABLE };
+	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job,
+				 .writes = poller_events(op) & POLLOUT };
+	int r = c.waits ? wait_ready(op, what) : 0;
+
+	while (r == 0 && !blocked_enter_alone(&entry))
+		r = fiber_sleep(PAUSE_NS);
+	return r < 0 ? r : on_helper(&c, &entry);
+}
+
+ssize_t blocking_op(struct poller_op *op, enum wait_what what)
+{
+	struct stat about;
+	ssize_t r;
+
+	if (fstat(op->fd, &about) < 0)
+		return -errno;
+	if (S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode))
+		return regular(op, what);
+	do
+		r = when_ready(op, what);
+	while (r == -EAGAIN && op->kind != IO_CONNECT); /* which fails so for want of ports */
+	return r;
+}
