@@ -132,18 +132,16 @@ static void frames_are_listed(const char *text, const void *function)
 	says(inside >= 1);
 }
 
-/* Sanitizers have a handler and a report of their own. */
+/* Sanitizers have a report of their own, from a handler that Criterion's has replaced. */
 static void dies_with_a_report(int (*run)(void), fiber_fn *function, const void *recursive)
 {
 	unsigned long long id;
 
 	culprit = function;
 	die_of(run, &death);
-	if (!OVERFLOW_INSTALLS) {
-		cr_expect(death.status > 0 || death.signal == SIGSEGV);
-		return;
-	}
 	cr_expect_eq(death.signal, SIGSEGV, "signal %d, status %d", death.signal, death.status);
+	if (!OVERFLOW_INSTALLS)
+		return;
 	id = number_after(death.text, "id=");
 	says(id != 0 && number_after(death.text, "stack overflow: fiber ") == id);
 	says(strstr(death.text, " \"parser\" ") != NULL);
@@ -176,5 +174,8 @@ Test(overflow, by_a_buffer_for_a_system_call_is_reported_and_kills, .timeout = 6
 
 Test(overflow, on_a_thread_of_the_runtimes_own_is_reported_too, .timeout = 60)
 {
+#if defined(FB_TSAN)
+	cr_skip("starts no threads in a forked child");
+#endif
 	dies_with_a_report(on_the_third_of_eight_workers, recursion, (const void *)recursion_from);
 }

@@ -61,7 +61,7 @@ static int alternate_stacks_are_as_before(void)
 		       : NOT_RESTORED;
 }
 
-Test(overflow_handlers, a_run_leaves_handler_and_alternate_stack_as_they_were, .timeout = 60)
+Test(overflow_leaves, a_run_leaves_handler_and_alternate_stack_as_they_were, .timeout = 60)
 {
 	exits_with(handler_and_stack_are_gone_afterwards, REACHED);
 	exits_with(alternate_stacks_are_as_before, REACHED);
@@ -82,7 +82,7 @@ static int overflow_without_report(void)
 	return runs(nothing_is_ours, FIBER_NO_FAULT_REPORT);
 }
 
-Test(overflow_handlers, a_runtime_that_is_told_so_leaves_sigsegv_alone, .timeout = 60)
+Test(overflow_leaves, a_runtime_that_is_told_so_leaves_sigsegv_alone, .timeout = 60)
 {
 	dies_silently_by_sigsegv(overflow_without_report);
 }
@@ -97,7 +97,7 @@ static int overflow_in_the_second_of_two_runtimes(void)
 	return fiber_block_on(second, overflow, NULL);
 }
 
-Test(overflow_handlers, the_end_of_one_runtime_leaves_the_handler_to_the_other, .timeout = 60)
+Test(overflow_leaves, the_end_of_one_runtime_leaves_the_handler_to_the_other, .timeout = 60)
 {
 	dies_with_a_report(overflow_in_the_second_of_two_runtimes);
 }
@@ -111,7 +111,7 @@ static int overflow_with_the_signal_blocked(void)
 	return runs(overflow, 0);
 }
 
-Test(overflow_handlers, a_blocked_signal_still_kills, .timeout = 60)
+Test(overflow_leaves, a_blocked_signal_still_kills, .timeout = 60)
 {
 	dies_silently_by_sigsegv(overflow_with_the_signal_blocked);
 }
