@@ -46,14 +46,6 @@ static enum tried receive(struct poller_op *op, void *buffer, size_t bytes, int 
 	return TRIED_DONE;
 }
 
-/* A Unix datagram socket that is not connected gets no edge when its receiver has room again. */
-static enum tried not_sent(struct poller_op *op, unsigned nature, int error)
-{
-	if (error == EAGAIN && nature & NATURE_UNIX && nature & NATURE_DATAGRAM)
-		return TRIED_NO_EDGE;
-	return refused(op, nature, error);
-}
-
 static enum tried transmit(struct poller_op *op, const void *buffer, size_t bytes, int flags,
 			   unsigned nature, _Atomic uint64_t *calls)
 {
@@ -64,7 +56,7 @@ static enum tried transmit(struct poller_op *op, const void *buffer, size_t byte
 		n = send(op->fd, buffer, bytes, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (unlikely(n < 0) && errno == EINTR);
 	if (unlikely(n < 0))
-		return not_sent(op, nature, errno);
+		return refused(op, nature, errno);
 	op->result = n;
 	return TRIED_DONE;
 }
@@ -84,6 +76,14 @@ static enum tried receive_message(struct poller_op *op, struct msghdr *msg, int 
 	return TRIED_DONE;
 }
 
+/* A Unix datagram socket is told when the receiver that it is connected to has room again, but not of
+ * any other; it is writable all the time, and says so with an edge after each attempt. */
+static bool lacks_edge(const struct msghdr *msg, unsigned nature, int error)
+{
+	return error == EAGAIN && msg->msg_name && nature & NATURE_UNIX &&
+	       nature & NATURE_DATAGRAM;
+}
+
 static enum tried transmit_message(struct poller_op *op, const struct msghdr *msg, int flags,
 				   unsigned nature, _Atomic uint64_t *calls)
 {
@@ -94,7 +94,7 @@ static enum tried transmit_message(struct poller_op *op, const struct msghdr *ms
 		n = sendmsg(op->fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return not_sent(op, nature, errno);
+		return lacks_edge(msg, nature, errno) ? TRIED_NO_EDGE : refused(op, nature, errno);
 	op->result = n;
 	return TRIED_DONE;
 }

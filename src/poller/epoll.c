@@ -92,6 +92,14 @@ static const struct ready_kernel kernel = {
 	.wake = ring,
 };
 
+static int64_t coarse_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
 /* ---- life -------------------------------------------------------------------------------------*/
 static int open_poller(struct poller **out)
 {
@@ -100,7 +108,7 @@ static int open_poller(struct poller **out)
 
 	if (!p)
 		return e;
-	ready_open(&p->ready, &kernel);
+	ready_open(&p->ready, &kernel, coarse_now());
 	atomic_init(&p->rung, 0);
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	e = -errno;
@@ -133,14 +141,6 @@ static void close_poller(struct poller *p)
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------*/
-static int64_t coarse_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
 static int sleep_ms(struct poller *p, int ms)
 {
 	int n = epoll_wait(p->epoll, p->events, EVENTS, ms);

@@ -258,8 +258,10 @@ unsigned ready_event(struct ready *r, int fd, uint32_t generation, unsigned even
 		s->bits |= (closed ? SLOT_CLOSED : 0) | (events & POLLPRI ? SLOT_URGENT : 0);
 	if (events & (POLLIN | POLLPRI | CLOSED))
 		n += wake(s, SLOT_IN, closed, back);
-	if (events & (POLLOUT | POLLHUP | POLLERR))
-		n += wake(s, SLOT_OUT, events & (POLLHUP | POLLERR), back);
+	if (events & (POLLHUP | POLLERR))
+		n += wake(s, SLOT_OUT, true, back);
+	else if (events & POLLOUT && !(s->bits & SLOT_NO_EDGE))
+		n += wake(s, SLOT_OUT, false, back);
 	if (unlikely(s->bits & SLOT_POLLED))
 		n += waiters_poll(s, events, back);
 	spin_unlock(&s->guard);
@@ -267,10 +269,11 @@ unsigned ready_event(struct ready *r, int fd, uint32_t generation, unsigned even
 }
 
 /* ---- the life of a poller ---------------------------------------------------------------------*/
-void ready_open(struct ready *r, const struct ready_kernel *kernel)
+void ready_open(struct ready *r, const struct ready_kernel *kernel, int64_t now)
 {
 	*r = (struct ready){.kernel = kernel};
 	list_init(&r->young);
+	young_tick(r, now);
 }
 
 void ready_close(struct ready *r)

@@ -32,7 +32,7 @@ struct ready {
 	uint32_t credit;          /* events that have not yet paid for a check */
 };
 
-void ready_open(struct ready *, const struct ready_kernel *);
+void ready_open(struct ready *, const struct ready_kernel *, int64_t now);
 void ready_close(struct ready *);
 /* As in struct poller_ops. */
 int ready_submit(struct ready *, struct poller_op *, struct list *back);

@@ -26,7 +26,7 @@ enum slot_bits {
 	SLOT_URGENT = 1 << 3,           /* ... of urgent data; sticky */
 	SLOT_POLLED = 1 << 4,           /* `polls` is not empty */
 	SLOT_QUEUED = 1 << 5,           /* is in some poller's queue of young parks */
-	SLOT_NO_EDGE = 1 << 6,          /* what writers wait for brings no edge: tried by time */
+	SLOT_NO_EDGE = 1 << 6,          /* writers are told nothing by edges: tried by time */
 };
 
 struct slot {

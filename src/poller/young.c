@@ -7,8 +7,8 @@
  * queued with the poller of the waiter, and looked at when it is no longer young:
  *
  *	nobody waits any more          dropped. A busy connection costs this much, once an age.
+ *	SLOT_NO_EDGE                   the writers try again, and it goes on:
  *	somebody began to wait lately  queued again.
- *	SLOT_NO_EDGE                   the writers try again.
  *	otherwise                      checked. -ENOENT: it means another file; it is watched anew,
  *	                               and what is ready is reported. -EBADF: all come back so.
  *
@@ -28,6 +28,7 @@ enum {
 	CREDIT = 64,
 	CREDIT_MOST = 16 * CREDIT,
 	FEW = 4,
+	AHEAD_MOST = 1000,
 };
 
 bool young_checks = true;
@@ -42,10 +43,12 @@ void young_tick(struct ready *r, int64_t now)
 	r->allowance = ALLOWANCE;
 }
 
-/* Epochs since `then`; another poller may be ahead of us. */
-static int age(const struct ready *r, uint16_t then)
+/* Epochs since `then`; 0 also where another poller is a little ahead of us. */
+static unsigned age(const struct ready *r, uint16_t then)
 {
-	return (int16_t)(uint16_t)(r->epoch - then);
+	uint16_t epochs = (uint16_t)(r->epoch - then);
+
+	return epochs > UINT16_MAX - AHEAD_MOST ? 0 : epochs;
 }
 
 static bool may_check(struct ready *r, unsigned events)
@@ -96,13 +99,12 @@ static enum step look_at(struct ready *r, struct slot *s, unsigned events, bool 
 {
 	if (waiters_none(s))
 		return DROP;
-	if (age(r, s->parked) < YOUNG_EPOCHS)
-		return KEEP;
 	if (s->bits & SLOT_NO_EDGE) {
 		s->bits &= ~(SLOT_NO_EDGE | SLOT_EMPTY_OUT);
 		*n += waiters_retry(s, SLOT_OUT, true, back);
-		return DROP;
 	}
+	if (age(r, s->parked) < YOUNG_EPOCHS)
+		return KEEP;
 	if (!young_checks)
 		return DROP;
 	if (!idle && !may_check(r, events))
