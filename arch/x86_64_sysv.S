@@ -125,6 +125,28 @@
 	ret
 	end	arch_switch_bare
 
+/* _Noreturn void arch_leave(void *to, uintptr_t message)
+ *	rdi	the context to resume
+ *	rsi	the word for it
+ *	rax	what arch_switch returns over there */
+	function arch_leave
+	movq	%rsi, %rax
+	movq	%rdi, %rsp		/* the exchange: nothing of this context is kept */
+	.cfi_def_cfa_offset FRAME
+	.cfi_offset rbp, RBP - FRAME
+	.cfi_offset rbx, RBX - FRAME
+	.cfi_offset r12, RBX - 8 - FRAME
+	.cfi_offset r13, RBX - 16 - FRAME
+	.cfi_offset r14, RBX - 24 - FRAME
+	.cfi_offset r15, RBX - 32 - FRAME
+	ldmxcsr	CONTROL(%rsp)
+	fldcw	CONTROL + 4(%rsp)
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	restore_registers
+	ret
+	end	arch_leave
+
 /* Where a context begins: the switch has returned here with rax = message, rbx = entry, and rsp at
  * the aligned top, as the psABI wants it right before a call (3.2.2, "The Stack Frame").
  *

@@ -10,6 +10,11 @@
 /* In every C++ runtime that follows the Itanium ABI; nowhere in a program without C++. */
 extern void *__cxa_get_globals(void) __attribute__((__weak__));
 
+bool worker_has_exceptions(void)
+{
+	return __cxa_get_globals != NULL;
+}
+
 /* AddressSanitizer is told which stack it arrives on: for the loop, the thread's own. */
 static void find_own_stack(struct cold *cold)
 {

@@ -103,6 +103,7 @@ enum {
 	F_MAIN = 1u << 8,       /* the runtime ends with it */
 	F_LOOP = 1u << 9,       /* no fiber: a worker's own context */
 	F_ARMED = 1u << 10,     /* its timer is in its home's heap, perhaps */
+	F_EXCEPTIONS = 1u << 11, /* a program with C++: its exceptions' state goes with it */
 };
 
 struct fiber {

@@ -59,7 +59,7 @@ static struct fiber *take_from(struct worker *victim, struct worker *w)
 	struct fiber *f;
 
 	while ((f = deque_steal(&victim->unstarted))) {
-		int r = switch_start(w, f);
+		int r = life_begin(w, f);
 
 		if (likely(r == 0))
 			break;

@@ -2,74 +2,8 @@
 #include <errno.h>
 
 #include "sched/claim.h"
-#include "sched/local.h"
 #include "sched/scope.h"
 #include "sched/switch.h"
-
-/* ---- the fiber's end -------------------------------------------------------------------------*/
-static struct fiber *wake_joiner(struct worker *w, uint64_t word)
-{
-	struct fiber *joiner = fiber_at(JOIN_LOW(word));
-
-	if (!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED))
-		return NULL; /* interrupted; it finds TAKEN */
-	if (!(joiner->flags & (F_THREAD | F_ROAM)) &&
-	    atomic_load_explicit(&joiner->home, memory_order_relaxed) == w)
-		return joiner;
-	wait_wake(joiner);
-	return NULL;
-}
-
-struct fiber *join_publish(struct worker *w, struct fiber *f, int result)
-{
-	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
-	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
-
-	f->result = result;
-	if (unlikely(w->runtime->options.fibers_max != 0))
-		atomic_fetch_sub_explicit(&w->runtime->alive, 1, memory_order_relaxed);
-	count_up(&w->ended);
-	for (;;) {
-		switch (JOIN_LOW(word)) {
-		case JOIN_DETACHED:
-			fiber_block_put(&w->blocks, f);
-			return NULL;
-		case JOIN_NONE:
-			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_DONE)))
-				return NULL;
-			break;
-		default:
-			must(JOIN_LOW(word) >= JOIN_CODES);
-			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN)))
-				return wake_joiner(w, word);
-		}
-	}
-}
-
-_Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result)
-{
-	struct cold *cold = fiber_cold(f);
-	struct stack *stack = cold->stack;
-
-	if (unlikely(cold->locals != NULL)) {
-		locals_destroy(cold); /* may park */
-		w = worker_self();
-	}
-	if (unlikely(cold->member != NULL))
-		group_left(cold->member, result);
-	if (unlikely(f->flags & F_MAIN))
-		runtime_main_ended(w->runtime, result);
-	timers_remove(&w->timers, &f->timer);
-	switch_leave(w, join_publish(w, f, result), stack);
-}
-
-PUBLIC void fiber_exit(int result)
-{
-	struct worker *w = worker_self();
-
-	must(w != NULL); /* a plain thread has no fiber to end */
-	fiber_finish(w, worker_current(w), result);
-}
 
 void join_detach_unborn(struct fiber *f)
 {
@@ -166,7 +100,7 @@ static NOINLINE int join_slowly(fiber_t handle, int *result)
  * Everything else, and every surprise, goes the slow way. */
 PUBLIC int fiber_join(fiber_t handle, int *result)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 	struct fiber *f = fiber_at((uint32_t)handle.id), *self;
 	uint64_t word = JOIN_WORD(handle_generation(handle), JOIN_NONE), mine;
 

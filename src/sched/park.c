@@ -22,7 +22,7 @@ PUBLIC int64_t fiber_after(int64_t ns)
 
 PUBLIC void fiber_yield(void)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 
 	if (likely(w != NULL))
 		switch_yield(w);

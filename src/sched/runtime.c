@@ -158,7 +158,11 @@ static int worker_open(struct worker *w, struct runtime *rt, unsigned number)
 	w->number = number;
 	w->victim = number % rt->workers;
 	w->control_words = rt->control_words;
-	w->loop.flags = F_LOOP | F_STARTED;
+	w->fiber_flags = rt->fiber_flags;
+	atomic_store_explicit(&w->careful,
+			      rt->options.fibers_max || rt->options.stack_bytes > STACK_DEFAULT_BYTES,
+			      memory_order_relaxed);
+	w->loop.flags = F_LOOP | F_STARTED | (rt->fiber_flags & F_EXCEPTIONS);
 	w->loop.sp = NULL;
 	atomic_store_explicit(&w->loop.cold, &w->loop_cold, memory_order_relaxed);
 	atomic_store_explicit(&w->loop.deadline, OS_NEVER, memory_order_relaxed);
@@ -201,12 +205,10 @@ static void set_up(struct runtime *rt, const fiber_options_t *o)
 	rt->workers = o->workers ? o->workers : os_processors();
 	if (rt->workers > MOST_WORKERS)
 		rt->workers = MOST_WORKERS;
-	rt->fiber_flags = o->flags & FIBER_ALL_ROAM ? F_ROAM : 0;
+	rt->fiber_flags = (o->flags & FIBER_ALL_ROAM ? F_ROAM : 0) |
+			  (worker_has_exceptions() ? F_EXCEPTIONS : 0);
 	rt->control_words = arch_control_words();
 	rt->test_move = move && *move == '1' && rt->workers > 1;
-	atomic_store_explicit(&rt->careful,
-			      o->fibers_max || o->stack_bytes > STACK_DEFAULT_BYTES,
-			      memory_order_relaxed);
 	list_init(&rt->idle);
 }
 
@@ -307,12 +309,20 @@ static int threads_start(struct runtime *rt, unsigned first)
 }
 
 /* ---- ending ----------------------------------------------------------------------------------*/
+void runtime_be_careful(struct runtime *rt, bool stacks_short)
+{
+	if (stacks_short)
+		atomic_store_explicit(&rt->stacks_short, true, memory_order_relaxed);
+	for (unsigned i = 0; i < rt->workers; i++)
+		atomic_store_explicit(&rt->worker[i].careful, true, memory_order_relaxed);
+}
+
 void runtime_cancel_all(struct runtime *rt)
 {
 	uint32_t end = fiber_blocks();
 
 	atomic_store_explicit(&rt->cancelled, true, memory_order_release);
-	atomic_store_explicit(&rt->careful, true, memory_order_relaxed);
+	runtime_be_careful(rt, false);
 	for (uint32_t i = JOIN_CODES; i < end; i++) {
 		struct fiber *f = fiber_at(i);
 		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;

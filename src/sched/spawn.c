@@ -56,7 +56,7 @@ static inline void fill(struct fiber *f, struct worker *home, fiber_fn *function
 	f->argument = argument;
 	f->spawned_at = spawned_at;
 	f->extra = NULL;
-	f->flags = home->runtime->fiber_flags;
+	f->flags = home->fiber_flags;
 	atomic_store_explicit(&f->home, home, memory_order_relaxed);
 }
 
@@ -238,12 +238,12 @@ uncount:
 
 PUBLIC int fiber_spawn(fiber_t *out, const fiber_attr_t *attr, fiber_fn *function, void *argument)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 	struct fiber *f;
 	int r;
 
 	if (likely(w && !attr && function && out &&
-		   !atomic_load_explicit(&w->runtime->careful, memory_order_relaxed))) {
+		   !atomic_load_explicit(&w->careful, memory_order_relaxed))) {
 		f = fiber_block_get(&w->blocks);
 		if (unlikely(!f))
 			return -ENOMEM;
@@ -273,21 +273,4 @@ PUBLIC int fiber_go(fiber_fn *function, void *argument)
 	join_detach_unborn(f);
 	spawn_launch(f);
 	return 0;
-}
-
-COLD void spawn_end_unrun(struct worker *w, struct fiber *f, int why)
-{
-	struct extra *extra = f->extra;
-	struct fiber *joiner;
-
-	atomic_store_explicit(&w->runtime->stacks_short, true, memory_order_relaxed);
-	atomic_store_explicit(&w->runtime->careful, true, memory_order_relaxed);
-	if (extra && extra->member)
-		group_left(extra->member, why);
-	free(extra);
-	if (f->flags & F_MAIN)
-		runtime_main_ended(w->runtime, why);
-	joiner = join_publish(w, f, why);
-	if (joiner)
-		queue_push(&w->ready, joiner);
 }

@@ -29,58 +29,41 @@ enum switch_message {
 	SWITCH_MASK = 7,
 };
 
-/* ThreadSanitizer must be told in a frame that is not instrumented: there nothing is inlined. */
-#if defined(FB_TSAN)
-#define SWITCH_INLINE static NOINLINE NO_SANITIZE_THREAD __attribute__((__unused__))
-#else
 #define SWITCH_INLINE static inline __attribute__((__always_inline__))
-#endif
 
 /* Finishes what the predecessor left. */
 void switch_land(struct worker *w, uintptr_t message);
-/* Never comes back: the running fiber's stack is given up. `next` may be NULL: whoever is next. */
-_Noreturn void switch_leave(struct worker *w, struct fiber *next, struct stack *dead);
-/* Gives an unstarted fiber its stack and first frame. -ENOMEM: nothing happened. */
-int switch_start(struct worker *w, struct fiber *f);
+/* The switch itself for fibers that roam, that leave the control words alone, or in a program with
+ * C++; *message becomes what the predecessor left. */
+struct worker *switch_unusual(struct worker *w, struct fiber *me, struct fiber *to,
+			      uintptr_t *message);
 
-static inline void switch_tell_sanitizer(struct fiber *to, void **fake)
+/* A program with C++ is told from w->exceptions by the flag that every fiber has there. */
+static inline bool switch_is_unusual(const struct fiber *me, const struct fiber *to)
 {
-#if defined(FB_ASAN)
-	sanitize_leave(fake, fiber_cold(to)->stack_bottom, fiber_cold(to)->stack_bytes);
-#else
-	(void)to, (void)fake;
-#endif
-}
-
-static inline bool switch_both_bare(const struct fiber *a, const struct fiber *b)
-{
-	return a->flags & b->flags & F_NO_FPU;
+	return (me->flags | to->flags) & (F_ROAM | F_NO_FPU | F_EXCEPTIONS);
 }
 
 /* Returns when somebody switches back, with the worker that did. */
 SWITCH_INLINE struct worker *switch_to(struct worker *w, struct fiber *me, struct fiber *to,
 				       uintptr_t message)
 {
-	struct exceptions kept = { NULL, 0 };
 	void *fake = NULL;
 
 	worker_show(w, to);
 	count_up(&w->switches);
-	if (unlikely(w->exceptions != NULL))
-		kept = *w->exceptions;
-	switch_tell_sanitizer(to, &fake);
-#if defined(FB_TSAN)
-	sanitize_switch(fiber_cold(to)->sanitizer);
+#if defined(FB_ASAN)
+	sanitize_leave(&fake, fiber_cold(to)->stack_bottom, fiber_cold(to)->stack_bytes);
 #endif
-	if (unlikely(switch_both_bare(me, to)))
-		message = arch_switch_bare(&me->sp, to->sp, message, w->control_words);
+#if defined(FB_TSAN)
+	w = switch_unusual(w, me, to, &message);
+#else
+	if (unlikely(switch_is_unusual(me, to)))
+		w = switch_unusual(w, me, to, &message);
 	else
 		message = arch_switch(&me->sp, to->sp, message);
+#endif
 	sanitize_arrive(fake);
-	if (unlikely(me->flags & F_ROAM))
-		w = worker_self();
-	if (unlikely(w->exceptions != NULL))
-		*w->exceptions = kept;
 	if (unlikely(message != SWITCH_NOTHING))
 		switch_land(w, message);
 	return w;
@@ -96,9 +79,17 @@ static inline struct fiber *worker_pick(struct worker *w)
 		return f;
 	}
 	w->next_left = NEXT_IN_A_ROW;
+	if (unlikely(atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0))
+		return worker_pick_queued(w);
 	f = w->ready.head;
-	if (unlikely(!f) || unlikely(!(f->flags & F_STARTED)) ||
-	    unlikely(atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0))
+	if (unlikely(!f)) {
+		f = deque_pop(&w->unstarted);
+		if (!f || likely(life_begin(w, f) == 0))
+			return f;
+		queue_push(&w->ready, f);
+		return worker_pick_queued(w);
+	}
+	if (unlikely(!(f->flags & F_STARTED)))
 		return worker_pick_queued(w);
 	after = f->next;
 	w->ready.head = after;

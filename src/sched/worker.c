@@ -30,17 +30,17 @@
 #include "os/os.h"
 #include "sched/switch.h"
 
-static __thread struct worker *self;
+__thread struct worker *worker_mine;
 
 NOINLINE struct worker *worker_self(void)
 {
 	__asm__ volatile(""); /* or the call is folded into its callers after all */
-	return self;
+	return worker_mine;
 }
 
 void worker_set_self(struct worker *w)
 {
-	self = w;
+	worker_mine = w;
 }
 
 /* ---- posting: any thread ---------------------------------------------------------------------*/
@@ -178,10 +178,10 @@ struct fiber *worker_pick_queued(struct worker *w)
 	while ((f = queued(w))) {
 		if (f->flags & F_STARTED)
 			return f;
-		r = switch_start(w, f);
+		r = life_begin(w, f);
 		if (likely(r == 0))
 			return f;
-		spawn_end_unrun(w, f, r);
+		life_end_unrun(w, f, r);
 	}
 	return NULL;
 }

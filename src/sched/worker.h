@@ -35,10 +35,11 @@ struct worker {
 	struct stack_cache stacks;
 	struct exceptions *exceptions;  /* this thread's; NULL in a program without C++ */
 	uint64_t control_words;         /* what fibers start with */
+	uint32_t fiber_flags;           /* likewise */
+	_Atomic bool careful;           /* spawn must look: cancelled, stacks_short, fibers_max */
 	struct runtime *runtime;
 	struct fiber loop;              /* the thread's own context */
 	struct cold loop_cold;
-	void *discarded_sp;             /* where a dead fiber's context is saved to */
 	struct poller *poller;
 	const struct poller_ops *ops;
 	struct timers timers;
@@ -69,7 +70,7 @@ struct runtime {
 	fiber_options_t options;
 	const struct poller_ops *ops;
 	unsigned workers;
-	uint32_t fiber_flags;           /* what every fiber starts with */
+	uint32_t fiber_flags;           /* what every fiber starts with, as options say */
 	struct worker *worker;          /* array; worker[0] has number 1 */
 	uint64_t control_words;         /* of the thread that made it */
 	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every park */
@@ -78,7 +79,6 @@ struct runtime {
 	_Atomic bool ending;            /* stop when the last fiber has ended */
 	_Atomic bool stopping;          /* loops return */
 	_Atomic bool stacks_short;      /* spawn takes the stack itself, so that it can say so */
-	_Atomic bool careful;           /* spawn: one of the above or fibers_max needs a look */
 	bool own_thread;                /* fiber_run: the caller's thread is worker 1 */
 	bool deadlocked;                /* guarded by idle_guard; once reported */
 	_Atomic int main_result;
@@ -96,6 +96,13 @@ struct runtime {
 /* The calling thread's worker; NULL on a plain thread. Not inline, and asked again after every
  * park: a compiler may keep a thread-local's address across a call that changed the thread. */
 struct worker *worker_self(void);
+extern __thread struct worker *worker_mine __attribute__((__visibility__("hidden")));
+/* The same, inline: only where nothing before it in the function, or in whoever it is inlined into,
+ * can have parked. */
+static inline struct worker *worker_here(void)
+{
+	return worker_mine;
+}
 void worker_set_self(struct worker *);
 
 static inline struct fiber *worker_current(const struct worker *w)
@@ -162,16 +169,17 @@ bool idle_sleep(struct worker *w);
 int spawn_prepare(struct fiber **out, const fiber_attr_t *, fiber_fn *, void *arg,
 		  struct group_member *, const void *spawned_at);
 void spawn_launch(struct fiber *);
-/* Unrun, because there was no stack for it: its joiner and its group see `why`. */
-void spawn_end_unrun(struct worker *w, struct fiber *f, int why);
 
-/* ---- join.c ----------------------------------------------------------------------------------*/
-/* The end of a fiber, run or not: publishes the result. A joiner that this worker should run next,
- * or NULL. The block may be somebody else's afterwards. */
-struct fiber *join_publish(struct worker *w, struct fiber *f, int result);
-/* A fiber that was prepared, and not let go yet: nobody will join it. */
+/* A fiber that was prepared, and not let go yet: nobody will join it (join.c). */
 void join_detach_unborn(struct fiber *);
-_Noreturn void fiber_finish(struct worker *w, struct fiber *f, int result);
+
+/* ---- life.c -----------------------------------------------------------------------------------*/
+/* Gives an unstarted fiber its stack and first frame. -ENOMEM: nothing happened. */
+int life_begin(struct worker *w, struct fiber *f);
+/* Unrun, because there was no stack for it: its joiner and its group see `why`. */
+void life_end_unrun(struct worker *w, struct fiber *f, int why);
+/* A dead fiber's stack. */
+void life_bury(struct worker *w, struct stack *s);
 
 /* ---- group.c ---------------------------------------------------------------------------------*/
 /* A member has ended, run or not; frees the member. */
@@ -197,6 +205,8 @@ void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
 /* ---- enter.c: a worker's thread --------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
 void worker_run(struct worker *w);
+/* Is there C++ in this program? */
+bool worker_has_exceptions(void);
 
 /* ---- info.c ----------------------------------------------------------------------------------*/
 /* SIGQUIT asked for a dump: one worker writes it. */
@@ -207,6 +217,8 @@ void info_dump(struct runtime *, FILE *);
 
 /* ---- runtime.c -------------------------------------------------------------------------------*/
 void runtime_cancel_all(struct runtime *);
+/* From now on every spawn looks closer. */
+void runtime_be_careful(struct runtime *, bool stacks_short);
 /* The fiber that fiber_run started has ended. */
 void runtime_main_ended(struct runtime *, int result);
 /* Fibers that have not ended; exact only while all workers are idle. */

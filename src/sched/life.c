@@ -1,0 +1,227 @@
+/* life.c - a fiber's first and last moments: its stack and first frame, its function, the publishing
+ * of its result (protocol "join" of fiber.h), and the switch from which it does not come back. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sched/claim.h"
+#include "sched/local.h"
+#include "sched/switch.h"
+
+static inline struct cold *cold_of_stack(struct stack *s)
+{
+	return (struct cold *)(((uintptr_t)stack_top(s) - sizeof(struct cold)) & ~(uintptr_t)15);
+}
+
+void life_bury(struct worker *w, struct stack *s)
+{
+#if defined(FB_TSAN)
+	sanitize_destroy(cold_of_stack(s)->sanitizer);
+#endif
+	s->owner = NULL;
+	stack_put(&w->stacks, s);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------*/
+static inline struct fiber *wake_joiner(struct worker *w, uint64_t word)
+{
+	struct fiber *joiner = fiber_at(JOIN_LOW(word));
+
+	if (unlikely(!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED)))
+		return NULL; /* interrupted; it finds TAKEN */
+	if (likely(!(joiner->flags & (F_THREAD | F_ROAM))) &&
+	    likely(atomic_load_explicit(&joiner->home, memory_order_relaxed) == w))
+		return joiner;
+	wait_wake(joiner);
+	return NULL;
+}
+
+/* Publishes the result. A joiner that this worker should run next, or NULL. The block may be
+ * somebody else's afterwards. */
+static inline struct fiber *publish(struct worker *w, struct fiber *f, int result)
+{
+	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
+
+	f->result = result;
+	if (unlikely(w->runtime->options.fibers_max != 0))
+		atomic_fetch_sub_explicit(&w->runtime->alive, 1, memory_order_relaxed);
+	count_up(&w->ended);
+	for (;;) {
+		uint32_t low = JOIN_LOW(word);
+
+		if (likely(low >= JOIN_CODES)) {
+			if (likely(atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN))))
+				return wake_joiner(w, word);
+		} else if (low == JOIN_NONE) {
+			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_DONE)))
+				return NULL;
+		} else {
+			must(low == JOIN_DETACHED);
+			fiber_block_put(&w->blocks, f);
+			return NULL;
+		}
+	}
+}
+
+static inline struct fiber *successor(struct worker *w, struct fiber *joiner)
+{
+	struct fiber *next = joiner;
+
+	if (likely(next != NULL))
+		return next;
+	switch_tick(w);
+	next = worker_pick(w);
+	return next ? next : &w->loop;
+}
+
+NO_SANITIZE_THREAD static inline _Noreturn void leave(struct worker *w, struct fiber *next,
+						      struct stack *dead)
+{
+	worker_show(w, next);
+	count_up(&w->switches);
+#if defined(FB_ASAN)
+	sanitize_leave(NULL, fiber_cold(next)->stack_bottom, fiber_cold(next)->stack_bytes);
+#endif
+#if defined(FB_TSAN)
+	sanitize_switch(fiber_cold(next)->sanitizer);
+#endif
+	arch_leave(next->sp, (uintptr_t)dead | SWITCH_DEAD);
+}
+
+static inline _Noreturn void finish(struct worker *w, struct fiber *f, int result)
+{
+	struct cold *cold = fiber_cold(f);
+	struct stack *stack = cold->stack;
+
+	if (unlikely(cold->locals != NULL)) {
+		locals_destroy(cold); /* may park */
+		w = worker_self();
+	}
+	if (unlikely(cold->member != NULL))
+		group_left(cold->member, result);
+	if (unlikely(f->flags & F_MAIN))
+		runtime_main_ended(w->runtime, result);
+	if (unlikely(timer_set(&f->timer)))
+		timers_remove(&w->timers, &f->timer);
+	leave(w, successor(w, publish(w, f, result)), stack);
+}
+
+PUBLIC void fiber_exit(int result)
+{
+	struct worker *w = worker_self();
+
+	must(w != NULL); /* a plain thread has no fiber to end */
+	finish(w, worker_current(w), result);
+}
+
+COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
+{
+	struct extra *extra = f->extra;
+	struct fiber *joiner;
+
+	runtime_be_careful(w->runtime, true);
+	if (extra && extra->member)
+		group_left(extra->member, why);
+	free(extra);
+	if (f->flags & F_MAIN)
+		runtime_main_ended(w->runtime, why);
+	joiner = publish(w, f, why);
+	if (joiner)
+		queue_push(&w->ready, joiner);
+}
+
+/* ---- the beginning ---------------------------------------------------------------------------*/
+static void fiber_main(uintptr_t message)
+{
+	struct worker *w = worker_here();
+	struct fiber *me = worker_current(w);
+	struct cold *cold = fiber_cold(me);
+	int result;
+
+	sanitize_arrive(NULL);
+	if (unlikely(w->exceptions != NULL))
+		*w->exceptions = (struct exceptions){ NULL, 0 };
+	if (unlikely(message != SWITCH_NOTHING))
+		switch_land(w, message);
+	result = cold->function(cold->argument);
+	w = worker_self();
+	if (unlikely(!w)) /* it forked, and this is the child: there is nobody to go on to */
+		_exit(result < 0 ? 1 : result & 0xff);
+	finish(w, me, result);
+}
+
+/* The argument's copy stands above the first frame; returns where the frame may begin. */
+static void *copy_argument(struct cold *cold, const struct extra *extra)
+{
+	char *copy = (char *)cold - ((extra->copy_bytes + 15) & ~(size_t)15);
+
+	memcpy(copy, extra->copy, extra->copy_bytes);
+	cold->argument = copy;
+	return copy;
+}
+
+static int first_stack(struct worker *w, struct extra *extra, struct stack **out)
+{
+	if (likely(!extra))
+		return stack_get(&w->stacks, 0, out);
+	if (extra->stack) {
+		*out = extra->stack;
+		return 0;
+	}
+	return stack_get(&w->stacks, extra->stack_bytes + extra->copy_bytes, out);
+}
+
+/* What attributes asked for; returns where the first frame may begin. */
+static COLD void *take_extra(struct fiber *f, struct cold *cold)
+{
+	struct extra *extra = f->extra;
+	void *top = cold;
+
+	atomic_store_explicit(&cold->name[0], extra->name[0], memory_order_relaxed);
+	atomic_store_explicit(&cold->name[1], extra->name[1], memory_order_relaxed);
+	cold->member = extra->member;
+	if (extra->copy_bytes)
+		top = copy_argument(cold, extra);
+	free(extra);
+	f->scope = NULL;
+	return top;
+}
+
+int life_begin(struct worker *w, struct fiber *f)
+{
+	struct stack *s;
+	struct cold *cold;
+	void *top;
+	int r = first_stack(w, f->extra, &s);
+
+	if (unlikely(r < 0))
+		return r;
+	top = cold = cold_of_stack(s);
+	s->owner = f;
+	cold->stack = s;
+	cold->spawned_at = f->spawned_at;
+	cold->function = f->function;
+	cold->argument = f->argument;
+	cold->locals = NULL;
+	cold->member = NULL;
+	atomic_store_explicit(&cold->name[0], 0, memory_order_relaxed);
+	atomic_store_explicit(&cold->name[1], 0, memory_order_relaxed);
+#if defined(FB_ASAN) || defined(FB_TSAN)
+	cold->stack_bottom = s->bottom;
+	cold->stack_bytes = s->bytes;
+	cold->sanitizer = sanitize_create();
+#endif
+	if (unlikely(f->extra != NULL))
+		top = take_extra(f, cold);
+	f->wake_at = OS_NEVER; /* here and below: what the unions held is used up */
+	atomic_store_explicit(&f->deadline, OS_NEVER, memory_order_relaxed);
+	atomic_store_explicit(&f->landed, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->cold, cold, memory_order_relaxed);
+	atomic_store_explicit(&f->home, w, memory_order_relaxed);
+	f->flags |= F_STARTED;
+	f->sp = arch_frame(top, fiber_main, w->control_words);
+	/* Release: home and cold; see "request" in fiber.h. */
+	atomic_or64(&f->state, STATE_STARTED);
+	return 0;
+}
