@@ -8,6 +8,7 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define NOINLINE    __attribute__((__noinline__))
+#define INLINE      static inline __attribute__((__always_inline__))
 #define COLD        __attribute__((__noinline__, __cold__))
 #define PRINTF(f, a) __attribute__((__format__(__printf__, f, a)))
 

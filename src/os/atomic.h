@@ -32,7 +32,7 @@
 #endif
 #endif
 
-static inline bool os_alone(void)
+INLINE bool os_alone(void)
 {
 #if defined(FB_HAVE_SINGLE_THREADED)
 	return __libc_single_threaded;
@@ -42,7 +42,7 @@ static inline bool os_alone(void)
 }
 
 /* Each returns what the word held before; cas returns whether it changed, and reloads *expected. */
-static inline bool atomic_cas64(_Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
+INLINE bool atomic_cas64(_Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
 {
 	if (os_alone()) {
 		uint64_t now = atomic_load_explicit(word, memory_order_relaxed);
@@ -58,7 +58,7 @@ static inline bool atomic_cas64(_Atomic uint64_t *word, uint64_t *expected, uint
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
-static inline uint64_t atomic_swap64(_Atomic uint64_t *word, uint64_t value)
+INLINE uint64_t atomic_swap64(_Atomic uint64_t *word, uint64_t value)
 {
 	if (os_alone()) {
 		uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -69,7 +69,7 @@ static inline uint64_t atomic_swap64(_Atomic uint64_t *word, uint64_t value)
 	return atomic_exchange_explicit(word, value, memory_order_acq_rel);
 }
 
-static inline uint64_t atomic_or64(_Atomic uint64_t *word, uint64_t bits)
+INLINE uint64_t atomic_or64(_Atomic uint64_t *word, uint64_t bits)
 {
 	if (os_alone()) {
 		uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -80,7 +80,7 @@ static inline uint64_t atomic_or64(_Atomic uint64_t *word, uint64_t bits)
 	return atomic_fetch_or_explicit(word, bits, memory_order_acq_rel);
 }
 
-static inline uint64_t atomic_and64(_Atomic uint64_t *word, uint64_t bits)
+INLINE uint64_t atomic_and64(_Atomic uint64_t *word, uint64_t bits)
 {
 	if (os_alone()) {
 		uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -91,7 +91,7 @@ static inline uint64_t atomic_and64(_Atomic uint64_t *word, uint64_t bits)
 	return atomic_fetch_and_explicit(word, bits, memory_order_acq_rel);
 }
 
-static inline uint32_t atomic_swap32(_Atomic uint32_t *word, uint32_t value)
+INLINE uint32_t atomic_swap32(_Atomic uint32_t *word, uint32_t value)
 {
 	if (os_alone()) {
 		uint32_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -102,7 +102,7 @@ static inline uint32_t atomic_swap32(_Atomic uint32_t *word, uint32_t value)
 	return atomic_exchange_explicit(word, value, memory_order_acq_rel);
 }
 
-static inline uint32_t atomic_or32(_Atomic uint32_t *word, uint32_t bits)
+INLINE uint32_t atomic_or32(_Atomic uint32_t *word, uint32_t bits)
 {
 	if (os_alone()) {
 		uint32_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -113,7 +113,7 @@ static inline uint32_t atomic_or32(_Atomic uint32_t *word, uint32_t bits)
 	return atomic_fetch_or_explicit(word, bits, memory_order_acq_rel);
 }
 
-static inline uint64_t atomic_add64(_Atomic uint64_t *word, uint64_t n)
+INLINE uint64_t atomic_add64(_Atomic uint64_t *word, uint64_t n)
 {
 	if (os_alone()) {
 		uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
@@ -125,13 +125,13 @@ static inline uint64_t atomic_add64(_Atomic uint64_t *word, uint64_t n)
 }
 
 /* Counters that one thread writes and others may read at any time: no locked instruction. */
-static inline void count_up(_Atomic uint64_t *counter)
+INLINE void count_up(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 }
 
-static inline uint64_t count_read(const _Atomic uint64_t *counter)
+INLINE uint64_t count_read(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -139,7 +139,7 @@ static inline uint64_t count_read(const _Atomic uint64_t *counter)
 /* The full barrier of a store-load race: "I wrote mine, now I look at yours". Whoever calls it
  * names the other thread's barrier. ThreadSanitizer does not model fences, but needs none here:
  * both sides of such a race are atomics already, and a read-modify-write orders the hardware. */
-static inline void os_barrier(void)
+INLINE void os_barrier(void)
 {
 	if (os_alone())
 		return;

@@ -6,7 +6,7 @@
 #include "sched/worker.h"
 
 /* Begins a wait: its ticket. */
-static inline uint64_t claim_begin(struct fiber *self, const struct worker *w, enum wait_what what,
+INLINE uint64_t claim_begin(struct fiber *self, const struct worker *w, enum wait_what what,
 				   const void *object, unsigned index, enum claim_status status)
 {
 	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
@@ -24,14 +24,14 @@ static inline uint64_t claim_begin(struct fiber *self, const struct worker *w, e
 }
 
 /* The wait is over: a later claim finds nobody. `word` is what the claim says now. */
-static inline void claim_settle(struct fiber *self, uint64_t word)
+INLINE void claim_settle(struct fiber *self, uint64_t word)
 {
 	atomic_store_explicit(&self->claim, word & ~UINT64_C(0xffffff), memory_order_relaxed);
 	atomic_store_explicit(&self->what, WAIT_NOTHING, memory_order_relaxed);
 }
 
 /* Moves WAITING or HARD to how the wait ended; of all who try, one succeeds. */
-static inline bool claim_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
+INLINE bool claim_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
 {
 	uint64_t word = atomic_load_explicit(&f->claim, memory_order_relaxed);
 

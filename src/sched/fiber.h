@@ -185,7 +185,7 @@ void fiber_block_spill(struct fiber_cache *);
 void fiber_cache_drain(struct fiber_cache *);
 
 /* A free block; NULL: no memory, or 16 million in use. */
-static inline struct fiber *fiber_block_get(struct fiber_cache *cache)
+INLINE struct fiber *fiber_block_get(struct fiber_cache *cache)
 {
 	struct fiber *f = cache->free;
 
@@ -197,7 +197,7 @@ static inline struct fiber *fiber_block_get(struct fiber_cache *cache)
 }
 
 /* The block's next life begins: whoever gets its handle from now on means this one. */
-static inline void fiber_block_open(struct fiber *f)
+INLINE void fiber_block_open(struct fiber *f)
 {
 	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed) + (1u << 24);
 
@@ -206,7 +206,7 @@ static inline void fiber_block_open(struct fiber *f)
 }
 
 /* Its life is over: no handle matches any more. */
-static inline void fiber_block_put(struct fiber_cache *cache, struct fiber *f)
+INLINE void fiber_block_put(struct fiber_cache *cache, struct fiber *f)
 {
 	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
 
@@ -221,7 +221,7 @@ enum { FIBER_CHUNK_BLOCKS = 4096, FIBER_CHUNKS = (1 << 24) / FIBER_CHUNK_BLOCKS 
 extern _Atomic(struct fiber *) fiber_chunk[FIBER_CHUNKS];
 
 /* The block that a handle or a join word means; NULL: there never was one. */
-static inline struct fiber *fiber_at(uint32_t index)
+INLINE struct fiber *fiber_at(uint32_t index)
 {
 	struct fiber *base;
 

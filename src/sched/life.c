@@ -23,7 +23,7 @@ void life_bury(struct worker *w, struct stack *s)
 }
 
 /* ---- the end ---------------------------------------------------------------------------------*/
-static inline struct fiber *wake_joiner(struct worker *w, uint64_t word)
+INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 {
 	struct fiber *joiner = fiber_at(JOIN_LOW(word));
 
@@ -38,7 +38,7 @@ static inline struct fiber *wake_joiner(struct worker *w, uint64_t word)
 
 /* Publishes the result. A joiner that this worker should run next, or NULL. The block may be
  * somebody else's afterwards. */
-static inline struct fiber *publish(struct worker *w, struct fiber *f, int result)
+INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
 {
 	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
 	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
@@ -64,7 +64,7 @@ static inline struct fiber *publish(struct worker *w, struct fiber *f, int resul
 	}
 }
 
-static inline struct fiber *successor(struct worker *w, struct fiber *joiner)
+INLINE struct fiber *successor(struct worker *w, struct fiber *joiner)
 {
 	struct fiber *next = joiner;
 
@@ -75,7 +75,7 @@ static inline struct fiber *successor(struct worker *w, struct fiber *joiner)
 	return next ? next : &w->loop;
 }
 
-NO_SANITIZE_THREAD static inline _Noreturn void leave(struct worker *w, struct fiber *next,
+INLINE NO_SANITIZE_THREAD _Noreturn void leave(struct worker *w, struct fiber *next,
 						      struct stack *dead)
 {
 	worker_show(w, next);
@@ -89,7 +89,7 @@ NO_SANITIZE_THREAD static inline _Noreturn void leave(struct worker *w, struct f
 	arch_leave(next->sp, (uintptr_t)dead | SWITCH_DEAD);
 }
 
-static inline _Noreturn void finish(struct worker *w, struct fiber *f, int result)
+INLINE _Noreturn void finish(struct worker *w, struct fiber *f, int result)
 {
 	struct cold *cold = fiber_cold(f);
 	struct stack *stack = cold->stack;

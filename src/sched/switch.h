@@ -29,7 +29,7 @@ enum switch_message {
 	SWITCH_MASK = 7,
 };
 
-#define SWITCH_INLINE static inline __attribute__((__always_inline__))
+#define SWITCH_INLINE INLINE
 
 /* Finishes what the predecessor left. */
 void switch_land(struct worker *w, uintptr_t message);
@@ -70,7 +70,7 @@ SWITCH_INLINE struct worker *switch_to(struct worker *w, struct fiber *me, struc
 }
 
 /* Whoever is queued here: next, ready, roaming, unstarted (started now). NULL: nobody. */
-static inline struct fiber *worker_pick(struct worker *w)
+INLINE struct fiber *worker_pick(struct worker *w)
 {
 	struct fiber *f = w->next, *after;
 
