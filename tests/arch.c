@@ -63,6 +63,19 @@ Test(arch, every_register_that_a_function_must_keep_survives_a_bare_switch, .tim
 	exchange(arch_switch_bare);
 }
 
+static uint64_t words(unsigned mxcsr, unsigned x87)
+{
+	return mxcsr | (uint64_t)x87 << 32;
+}
+
+static void set_words(uint64_t w)
+{
+	uint32_t mxcsr = (uint32_t)w;
+	uint16_t x87 = (uint16_t)(w >> 32);
+
+	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
+}
+
 /* ---- messages and the first frame -------------------------------------------------------------*/
 
 static uintptr_t received[4];
@@ -85,6 +98,27 @@ Test(arch, each_side_receives_what_the_other_gave, .timeout = 10)
 	cr_expect(received[1] == UINTPTR_MAX);
 	cr_expect(arch_switch_bare(&here, there, 0, arch_control_words()) == 0);
 	cr_expect(received[2] == 0);
+}
+
+/* Not on a stack that AddressSanitizer was told about, which it would mention. */
+__attribute__((__no_sanitize__("address"))) static void give_up(uintptr_t message)
+{
+	set_words(words(0x5f80, 0x0b7f));
+	arch_leave(here, message + 1);
+}
+
+Test(arch, a_context_that_gives_up_resumes_another_as_a_switch_does, .timeout = 10)
+{
+	uint64_t random = law_seed(), before = arch_control_words();
+	uint64_t in[REGISTERS], out[REGISTERS];
+
+	for (uintptr_t i = 0; i < 1000; i++) {
+		adversarial(in, &random);
+		there = arch_frame(top, give_up, before);
+		cr_expect(switch_with(in, out, &here, there, i, arch_switch, before, 0) == i + 1);
+		cr_expect(memcmp(in, out, sizeof in) == 0, "registers were lost");
+		cr_expect(arch_control_words() == before);
+	}
 }
 
 static uintptr_t frame_address;
@@ -126,19 +160,6 @@ Test(arch, a_frame_stays_below_its_top, .timeout = 10)
 }
 
 /* ---- control words ----------------------------------------------------------------------------*/
-
-static uint64_t words(unsigned mxcsr, unsigned x87)
-{
-	return mxcsr | (uint64_t)x87 << 32;
-}
-
-static void set_words(uint64_t w)
-{
-	uint32_t mxcsr = (uint32_t)w;
-	uint16_t x87 = (uint16_t)(w >> 32);
-
-	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
-}
 
 /* Every rounding mode, flush and denormal bit of mxcsr, and rounding and precision of the x87, all
  * with the exceptions masked; n counts through them. */
