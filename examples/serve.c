@@ -4,32 +4,30 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
+#include <sys/signalfd.h>
 
 struct service {
+	sigset_t signals;
 	const char *address;
 	int (*client)(fiber_fd, void *);
 	void *arg;
+	fiber_t server;
 };
 
-static int interrupted[2]; /* a pipe: writing is all that a signal handler may do */
-
-/* The second Ctrl-C finds the default action, and kills. */
-static void on_interrupt(int signal)
+/* Ctrl-C is read, so nothing has to be done in a signal handler. The second one kills. */
+static int watch(void *arg)
 {
-	int saved = errno;
-	ssize_t n = write(interrupted[1], "", signal > 0);
+	struct service *service = arg;
+	struct signalfd_siginfo info;
+	int fd = signalfd(-1, &service->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	ssize_t n = fd < 0 ? -errno : fiber_read(fd, &info, sizeof info);
 
-	(void)n;
-	errno = saved;
-}
-
-static int watch(void *server)
-{
-	char byte;
-	ssize_t n = fiber_read(interrupted[0], &byte, 1);
-
-	return n == 1 ? fiber_cancel(*(fiber_t *)server) : (int)n;
+	if (fd >= 0)
+		fiber_close(fd);
+	if (n < 0)
+		return (int)n;
+	pthread_sigmask(SIG_UNBLOCK, &service->signals, NULL);
+	return fiber_cancel(service->server);
 }
 
 /* A client is a descriptor: as many as the system allows. */
@@ -47,15 +45,13 @@ static int serve(void *arg)
 {
 	struct service *service = arg;
 	char name[FIBER_ADDRESS_BYTES];
-	fiber_t self = fiber_self();
 	fiber_fd listener = fiber_listen(service->address, NULL);
-	int r = listener < 0 ? listener : fiber_pipe(interrupted);
+	int r;
 
-	if (r < 0)
-		return r;
-	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND},
-		  NULL);
-	if ((r = fiber_go(watch, &self)) < 0)
+	if (listener < 0)
+		return listener;
+	service->server = fiber_self();
+	if ((r = fiber_go(watch, service)) < 0)
 		return r;
 	fiber_local_address(listener, name, sizeof name);
 	printf("listening on %s\n", name);
@@ -67,8 +63,13 @@ static int serve(void *arg)
 int serve_main(const fiber_options_t *options, const char *address,
 	       int (*client)(fiber_fd, void *), void *arg)
 {
+	struct service service = {.address = address, .client = client, .arg = arg};
+
 	raise_limit();
-	int r = fiber_run(options, serve, &(struct service){address, client, arg});
+	sigemptyset(&service.signals);
+	sigaddset(&service.signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &service.signals, NULL); /* on the workers to come, too */
+	int r = fiber_run(options, serve, &service);
 
 	if (r < 0)
 		fprintf(stderr, "%s: %s\n", address, fiber_strerror(r));

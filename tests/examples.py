@@ -37,7 +37,11 @@ class Server:
 
     def __exit__(self, kind, *_):
         self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(PATIENCE)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         if kind is None and self.name not in ("echo", "udp_echo"):  # these have no clean end
             expect(status == 0, f"{self.name} to drain and end with 0, not {status}")
 
