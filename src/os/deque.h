@@ -56,13 +56,13 @@ void *deque_pop_last(struct deque *, int64_t bottom, int64_t top);
  * reason to go to sleep without having asked deque_empty behind a barrier of one's own. */
 void *deque_steal(struct deque *);
 
-static inline _Atomic(void *) *deque_slot(struct deque_array *array, int64_t index)
+INLINE _Atomic(void *) *deque_slot(struct deque_array *array, int64_t index)
 {
 	return &array->slots[index & array->mask];
 }
 
 /* Any thread. What it says may be over at once; only an owner who reads 0 may rely on it. */
-static inline size_t deque_count(const struct deque *d)
+INLINE size_t deque_count(const struct deque *d)
 {
 	int64_t top = atomic_load_explicit(&d->top, memory_order_relaxed);
 	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed);
@@ -70,7 +70,7 @@ static inline size_t deque_count(const struct deque *d)
 	return bottom > top ? (size_t)(bottom - top) : 0;
 }
 
-static inline bool deque_empty(const struct deque *d)
+INLINE bool deque_empty(const struct deque *d)
 {
 	return deque_count(d) == 0;
 }
@@ -95,7 +95,7 @@ static inline int64_t deque_push_count(struct deque *d, void *item)
 }
 
 /* 0 or -ENOMEM. */
-static inline int deque_push(struct deque *d, void *item)
+INLINE int deque_push(struct deque *d, void *item)
 {
 	int64_t held = deque_push_count(d, item);
 
@@ -103,7 +103,7 @@ static inline int deque_push(struct deque *d, void *item)
 }
 
 /* Owner: the newest item, NULL if there is none. */
-static inline void *deque_pop(struct deque *d)
+INLINE void *deque_pop(struct deque *d)
 {
 	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
 	int64_t top = atomic_load_explicit(&d->top, memory_order_relaxed);
