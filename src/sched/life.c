@@ -29,8 +29,9 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 
 	if (unlikely(!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED)))
 		return NULL; /* interrupted; it finds TAKEN */
-	if (likely(!(joiner->flags & (F_THREAD | F_ROAM))) &&
-	    likely(atomic_load_explicit(&joiner->home, memory_order_relaxed) == w))
+	/* Home first: another worker's fiber may still be writing its flags on its way to the park. */
+	if (likely(atomic_load_explicit(&joiner->home, memory_order_relaxed) == w) &&
+	    likely(!(joiner->flags & F_ROAM)))
 		return joiner;
 	wait_wake(joiner);
 	return NULL;

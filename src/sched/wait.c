@@ -24,23 +24,23 @@ bool wait_claim(struct fiber *f, uint64_t ticket, unsigned index)
 	return wait_end(f, ticket, index, CLAIM_GRANTED);
 }
 
-/* A roaming fiber whose registers are saved, and which no timer of its home knows. */
+/* A roaming fiber whose registers are saved, and which no timer of its home knows. `landed` comes
+ * first: until then the fiber itself writes its flags on its way to the park. */
 static bool may_adopt(struct worker *w, struct fiber *f, struct worker *home)
 {
-	return w && fiber_may_move(f) && w->runtime == home->runtime && !(f->flags & F_ARMED) &&
-	       atomic_load_explicit(&f->landed, memory_order_acquire);
+	return w && w->runtime == home->runtime &&
+	       atomic_load_explicit(&f->landed, memory_order_acquire) && fiber_may_move(f) &&
+	       !(f->flags & F_ARMED);
 }
 
 void wait_wake(struct fiber *f)
 {
 	struct worker *w = worker_self(), *home;
 
-	if (unlikely(f->flags & F_THREAD)) {
-		thread_wake(f);
-		return;
-	}
 	home = atomic_load_explicit(&f->home, memory_order_relaxed);
-	if (likely(home == w)) {
+	if (unlikely(!home)) {
+		thread_wake(f); /* a plain thread's block */
+	} else if (likely(home == w)) {
 		worker_ready_next(w, f);
 	} else if (may_adopt(w, f, home)) {
 		atomic_store_explicit(&f->home, w, memory_order_relaxed);
