@@ -46,6 +46,14 @@ static int read_into_a_buffer_that_is_too_large(void *argument)
 
 static fiber_fn *culprit;
 
+/* Once its id was written down. */
+static int overflow_when_told(void *argument)
+{
+	int r = fiber_park();
+
+	return r < 0 ? r : culprit(argument);
+}
+
 static NOINLINE int spawn_the_culprit(void *workers)
 {
 	fiber_attr_t attr = {
@@ -54,10 +62,13 @@ static NOINLINE int spawn_the_culprit(void *workers)
 		.worker = (unsigned)(uintptr_t)workers,
 	};
 	fiber_t f;
-	int r = fiber_spawn(&f, &attr, culprit, NULL);
+	int r = fiber_spawn(&f, &attr, overflow_when_told, NULL);
 
+	if (r < 0)
+		return r;
 	fprintf(stderr, "id=%llu\n", (unsigned long long)f.id);
-	return r < 0 ? r : fiber_join(f, NULL);
+	fiber_unpark(f);
+	return fiber_join(f, NULL);
 }
 
 /* A pattern on its stack, and parked when its neighbour overflows. */
