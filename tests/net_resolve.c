@@ -282,7 +282,7 @@ static int answer_against_deadline(void *arg)
 		cr_expect(r == 0 || r == -ETIMEDOUT, "%d", r);
 		answered += r == 0;
 	}
-	printf("%u of %u answered in time\n", answered, rounds);
+	fprintf(stderr, "%u of %u answered in time\n", answered, rounds);
 	return 0;
 }
 
