@@ -66,7 +66,8 @@ Test(stack_threads, no_stack_is_handed_out_twice, .timeout = 120)
 
 	seed = law_seed();
 	for (uintptr_t i = 0; i < THREADS; i++)
-		cr_assert(!pthread_create(&threads[i], NULL, get_and_put_what_others_got, (void *)i));
+		cr_assert(!pthread_create(&threads[i], NULL, get_and_put_what_others_got,
+					  (void *)i));
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	for (int i = 0; i < BOX; i++)
