@@ -160,7 +160,8 @@ Test(serve, one_acceptor_feeds_idle_workers, .timeout = 30)
 }
 
 /* Hundreds wait in the queue when the server starts. One of the first clients looks how many
- * descriptors there are: more than a batch's would be of clients that the acceptor keeps waiting. */
+ * descriptors there are: more than a batch's would be of clients that the acceptor keeps
+ * waiting. */
 struct flood {
 	_Atomic int then, begun;
 };

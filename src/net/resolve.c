@@ -84,8 +84,9 @@ static void take_hints(struct addrinfo *out, const struct addrinfo *hints)
 }
 
 /* Numbers need no helper. True: *result is the answer. */
-static bool answer_at_once(const char *host, const char *service, const struct addrinfo *hints,
-			   struct addrinfo **out, int *result)
+static NOINLINE bool answer_at_once(const char *host, const char *service,
+				    const struct addrinfo *hints, struct addrinfo **out,
+				    int *result)
 {
 	struct addrinfo numeric;
 
@@ -132,8 +133,8 @@ static void lookup_leave(struct lookup *l)
 		lookup_free(l);
 }
 
-/* On a helper thread. */
-static int look_up(void *arg)
+/* On a helper thread. Not inlined, because it reads errno: socket.c. */
+static NOINLINE int look_up(void *arg)
 {
 	struct lookup *l = arg;
 	int code = resolve_lookup(l->host, l->service, &l->hints, &l->list);

@@ -1,7 +1,9 @@
 /* socket.c - a socket made ready for an address, and the text of its two ends.
  *
  * These are the leaves of the room: the system calls that never park, each with errno read in the
- * line after it. */
+ * line after it. They are not inlined: a compiler takes errno's address for constant, and could
+ * keep it across a park of the function it was inlined into, where a roaming fiber changes
+ * thread. */
 #include "net/socket.h"
 
 #include <errno.h>
@@ -19,7 +21,7 @@ int socket_check_options(const fiber_net_options_t *o)
 	return o->reserved[0] || o->reserved[1] ? -EINVAL : 0;
 }
 
-int socket_set(fiber_fd fd, int level, int option, int value)
+NOINLINE int socket_set(fiber_fd fd, int level, int option, int value)
 {
 	if (setsockopt(fd, level, option, &value, sizeof value) < 0)
 		return -errno;
@@ -57,21 +59,21 @@ fiber_fd socket_open(int family, int type, unsigned flags)
 	return fd;
 }
 
-int socket_bind(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
+NOINLINE int socket_bind(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
 {
 	if (bind(fd, a, bytes) < 0)
 		return -errno;
 	return 0;
 }
 
-int socket_listen(fiber_fd fd, int backlog)
+NOINLINE int socket_listen(fiber_fd fd, int backlog)
 {
 	if (listen(fd, backlog ? backlog : SOMAXCONN) < 0)
 		return -errno;
 	return 0;
 }
 
-int socket_start_connect(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
+NOINLINE int socket_start_connect(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
 {
 	if (connect(fd, a, bytes) < 0)
 		return -errno;
@@ -79,14 +81,14 @@ int socket_start_connect(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
 }
 
 /* ---- text -------------------------------------------------------------------------------------*/
-static int get_name(fiber_fd fd, bool peer, struct sockaddr *a, socklen_t *bytes)
+static NOINLINE int get_name(fiber_fd fd, bool peer, struct sockaddr *a, socklen_t *bytes)
 {
 	if ((peer ? getpeername(fd, a, bytes) : getsockname(fd, a, bytes)) < 0)
 		return -errno;
 	return 0;
 }
 
-static int get_type(fiber_fd fd, int *type)
+static NOINLINE int get_type(fiber_fd fd, int *type)
 {
 	socklen_t bytes = sizeof *type;
 

@@ -46,7 +46,8 @@ static int open_directory(const char *path)
 	return open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static int try_lock(int directory)
+/* Not inlined, nor are the others that read errno: socket.c. */
+static NOINLINE int try_lock(int directory)
 {
 	if (flock(directory, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
@@ -100,7 +101,7 @@ static bool is_dead(const struct address *a)
 	return r == -ECONNREFUSED;
 }
 
-static int remove_file(const struct address *a)
+static NOINLINE int remove_file(const struct address *a)
 {
 	if (unlink(a->path.sun_path) < 0 && errno != ENOENT)
 		return -errno;
@@ -127,7 +128,7 @@ static void narrow_mode(fiber_fd fd, unsigned mode)
 	(void)fchmod(fd, (mode_t)mode);
 }
 
-static int set_mode(const struct address *a, unsigned mode)
+static NOINLINE int set_mode(const struct address *a, unsigned mode)
 {
 	if (chmod(a->path.sun_path, (mode_t)mode) < 0)
 		return -errno;
