@@ -149,9 +149,11 @@ _Static_assert(offsetof(struct fiber, state) == 64, "line 1");
 
 /* What a fiber rarely needs: at the top of its stack, on a page that is touched anyway. */
 struct cold {
-	struct stack *stack;             /* NULL: a thread's block or a worker's loop */
-	_Atomic uint64_t name[2];        /* 15 bytes and a zero; words, because others may look */
-	const void *spawned_at;
+	/* The first three are atomic because others may look (info.c), even when the stack is
+	 * already another fiber's. */
+	_Atomic(struct stack *) stack;   /* NULL: a thread's block or a worker's loop */
+	_Atomic uint64_t name[2];        /* 15 bytes and a zero */
+	_Atomic(const void *) spawned_at;
 	fiber_fn *function;
 	void *argument;
 	struct locals *locals;
@@ -262,6 +264,11 @@ static inline struct fiber *fiber_find(fiber_t h)
 static inline struct cold *fiber_cold(struct fiber *f)
 {
 	return atomic_load_explicit(&f->cold, memory_order_relaxed);
+}
+
+static inline struct stack *cold_stack(struct cold *cold)
+{
+	return atomic_load_explicit(&cold->stack, memory_order_relaxed);
 }
 
 static inline bool fiber_may_move(const struct fiber *f)

@@ -1,11 +1,12 @@
-/* helper_threads.c - the life of a helper: born with its first job, idle between jobs, joined at the end.
+/* helper_threads.c - the life of a helper: born with its first job, idle between jobs, joined at
+ * the end.
  *
- * Hand-over: the submitter gives an idle helper the job, sets its word and wakes it. The word is set
- * under the lock, because a helper is freed only by somebody who took the lock after that; waking a
- * word whose memory is gone is harmless (os.h).
+ * Hand-over: the submitter gives an idle helper the job, sets its word and wakes it. The word is
+ * set under the lock, because a helper is freed only by somebody who took the lock after that;
+ * waking a word whose memory is gone is harmless (os.h).
  *
- * Threads are started and joined under a second, sleeping lock: who joins a helper knows by it that its
- * starter has stored the handle. */
+ * Threads are started and joined under a second, sleeping lock: who joins a helper knows by it
+ * that its starter has stored the handle. */
 #include "sched/helper_threads.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 struct helper_pool helper_pool;
 static pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- a helper's life -------------------------------------------------------------------------*/
+/* ---- a helper's life --------------------------------------------------------------------------*/
 /* Two kinds stay open. A fault that is blocked kills without asking the program's handler; and a
  * background job that reads its terminal is stopped only by a signal that is not blocked. */
 static void block_signals(struct helper *h)
@@ -163,7 +164,7 @@ static void live(void *self)
 	}
 }
 
-/* ---- what the pool does with them ------------------------------------------------------------*/
+/* ---- what the pool does with them -------------------------------------------------------------*/
 /* A helper inherits its creator's mask, and must not run a handler before it has set its own. */
 static int start_thread(struct helper *h)
 {

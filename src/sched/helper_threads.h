@@ -1,10 +1,10 @@
-/* helper_threads.h - the pool as its two files know it: helpers.c has the jobs, helper_threads.c the
- * threads. Private to them.
+/* helper_threads.h - the pool as its two files know it: helpers.c has the jobs, helper_threads.c
+ * the threads. Private to them.
  *
  * One lock guards the pool and the state of every job in it. A job is either in the queue, or some
- * helper's, or ended; after JOB_ENDED the pool touches it no more, because its caller may be gone. The
- * queue holds jobs only while no helper is idle: whoever becomes idle looks at the queue under the
- * same lock that a submitter holds, so no job is left lying. */
+ * helper's, or ended; after JOB_ENDED the pool touches it no more, because its caller may be gone.
+ * The queue holds jobs only while no helper is idle: whoever becomes idle looks at the queue under
+ * the same lock that a submitter holds, so no job is left lying. */
 #ifndef FB_SCHED_HELPER_THREADS_H
 #define FB_SCHED_HELPER_THREADS_H
 
@@ -41,8 +41,8 @@ extern struct helper_pool helper_pool;
 
 /* Starts a thread, already counted, whose first job this is. -EAGAIN. Without the lock. */
 int helper_start(struct helpers_job *);
-/* Under the lock: the job goes to the helper that became idle last - its stack is warm, and the others
- * can grow old - who is then to be woken, without the lock. NULL: nobody is idle. */
+/* Under the lock: the job goes to the helper that became idle last - its stack is warm, and the
+ * others can grow old - who is then to be woken, without the lock. NULL: nobody is idle. */
 struct helper *helper_hand_over(struct helpers_job *);
 /* Under the lock: an idle helper ends. */
 void helper_dismiss(struct helper *);

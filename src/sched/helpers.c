@@ -14,7 +14,7 @@ enum { MOST_DEFAULT = 64 };
 #define KICK_AGAIN_NS      INT64_C(1000000)
 #define KICK_AGAIN_MOST_NS INT64_C(64000000)
 
-/* ---- handing over ----------------------------------------------------------------------------*/
+/* ---- handing over -----------------------------------------------------------------------------*/
 /* Under the lock. */
 static void enqueue(struct helpers_job *job)
 {
@@ -77,9 +77,9 @@ static int submit(struct helpers_job *job)
 	return grow && helper_start(job) < 0 ? fall_back(job) : 0;
 }
 
-/* ---- getting back ----------------------------------------------------------------------------*/
-/* Under the lock, so that the helper is still in this very job. The kick is a system call, but one that
- * does not block, and rare. */
+/* ---- getting back -----------------------------------------------------------------------------*/
+/* Under the lock, so that the helper is still in this very job. The kick is a system call, but one
+ * that does not block, and rare. */
 static void ask_back(struct helpers_job *job)
 {
 	atomic_store_explicit(&job->stop, 1, memory_order_relaxed);
@@ -166,7 +166,7 @@ int wait_offload(int (*fn)(void *), void *arg)
 	return wait_on_fiber() ? helpers_call(&job) : fn(arg);
 }
 
-/* ---- the pool as a whole ---------------------------------------------------------------------*/
+/* ---- the pool as a whole ----------------------------------------------------------------------*/
 void helpers_limit(unsigned most)
 {
 	if (most == 0)

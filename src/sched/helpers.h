@@ -1,12 +1,12 @@
 /* helpers.h - a few threads for calls that block: files, names, and what the program hands over.
  *
- * One pool for the process. Its bound protects the process (threads, memory), not a runtime, and plain
- * threads use it too; a pool per runtime would need an owner for calls that come from neither. The
- * largest options.helpers_max of the runtimes that live is the bound.
+ * One pool for the process. Its bound protects the process (threads, memory), not a runtime, and
+ * plain threads use it too; a pool per runtime would need an owner for calls that come from
+ * neither. The largest options.helpers_max of the runtimes that live is the bound.
  *
- * A job lies on the parked caller's stack: handing one over allocates nothing. Jobs that find no idle helper
- * start one up to the bound, and queue beyond it, first come first served. A helper that was idle for ten
- * seconds ends. */
+ * A job lies on the parked caller's stack: handing one over allocates nothing. Jobs that find no
+ * idle helper start one up to the bound, and queue beyond it, first come first served. A helper
+ * that was idle for ten seconds ends. */
 #ifndef FB_SCHED_HELPERS_H
 #define FB_SCHED_HELPERS_H
 
@@ -21,10 +21,10 @@
 struct helper;
 
 enum {
-	/* Deadline and cancellation ask the call to come back: `stop` is set, and the helper gets a signal
-	 * that does nothing, again and again, so that the system call it sits in ends with EINTR. `run`
-	 * looks at `stop` before each system call, and returns -EINTR if it is set. Without this flag
-	 * nothing interrupts the call. */
+	/* Deadline and cancellation ask the call to come back: `stop` is set, and the helper gets
+	 * a signal that does nothing, again and again, so that the system call it sits in ends
+	 * with EINTR. `run` looks at `stop` before each system call, and returns -EINTR if it is
+	 * set. Without this flag nothing interrupts the call. */
 	HELPERS_STOPPABLE = 1u << 0,
 	/* The program's own code: it runs with the caller's signal mask, so that children it starts
 	 * and signals it raises are as they would be in the caller. Everything else runs with all
@@ -55,10 +55,10 @@ struct helpers_job {
  * returned; a stoppable job that came back with -EINTR because of an interruption: -ECANCELED.
  * -EAGAIN: there is no helper, and none could be started. -ENOMEM, -ECHILD: as wait_self. */
 int helpers_call(struct helpers_job *);
-/* Another thread asks a job to come back: `stop` is set, and a stoppable one ends with -EINTR, soon if
- * this is repeated (a signal may come just before the system call), or with what it had already
- * reached. A job that is not submitted yet or has ended is left alone. Its memory must be sure to
- * stay. */
+/* Another thread asks a job to come back: `stop` is set, and a stoppable one ends with -EINTR,
+ * soon if this is repeated (a signal may come just before the system call), or with what it had
+ * already reached. A job that is not submitted yet or has ended is left alone. Its memory must be
+ * sure to stay. */
 void helpers_recall(struct helpers_job *);
 
 /* A runtime starts, and wants at most so many helpers (0: 64). */

@@ -50,9 +50,9 @@ static void copy_cold(struct fiber *f, fiber_info_t *out, struct stack **stack)
 		words[i] = atomic_load_explicit(&cold->name[i], memory_order_relaxed);
 	memcpy(out->name, words, sizeof out->name);
 	out->name[sizeof out->name - 1] = 0;
-	out->spawned_at = cold->spawned_at;
+	out->spawned_at = atomic_load_explicit(&cold->spawned_at, memory_order_relaxed);
 	out->deadline = atomic_load_explicit(&f->deadline, memory_order_relaxed);
-	*stack = cold->stack;
+	*stack = cold_stack(cold);
 }
 
 /* -ESRCH: not the one that was meant, or not any more. */

@@ -1,11 +1,11 @@
 /* kick.c - a real-time signal with a handler that does nothing.
  *
- * accept(2) and connect(2) have no form that does not block for one call only, and a read of a terminal
- * has none either. A helper thread that sits in one, because another process took what was ready, can only
- * be brought back by a signal whose handler was installed without SA_RESTART. The library takes a
- * real-time signal for it, the highest that nobody uses, and not before the first such call, so most
- * programs never see it. It is sent to helper threads only, by number of thread; elsewhere it stays as
- * it was, and exec puts the default back.
+ * accept(2) and connect(2) have no form that does not block for one call only, and a read of a
+ * terminal has none either. A helper thread that sits in one, because another process took what
+ * was ready, can only be brought back by a signal whose handler was installed without SA_RESTART.
+ * The library takes a real-time signal for it, the highest that nobody uses, and not before the
+ * first such call, so most programs never see it. It is sent to helper threads only, by number of
+ * thread; elsewhere it stays as it was, and exec puts the default back.
  *
  * Rejected: pthread_cancel, because glibc before 2.41 may lose the descriptor that accept was just
  * returning; SO_RCVTIMEO, because it changes the socket for every process that shares it. */

@@ -93,7 +93,7 @@ INLINE NO_SANITIZE_THREAD _Noreturn void leave(struct worker *w, struct fiber *n
 INLINE _Noreturn void finish(struct worker *w, struct fiber *f, int result)
 {
 	struct cold *cold = fiber_cold(f);
-	struct stack *stack = cold->stack;
+	struct stack *stack = cold_stack(cold);
 
 	if (unlikely(cold->locals != NULL)) {
 		locals_destroy(cold); /* may park */
@@ -200,8 +200,8 @@ int life_begin(struct worker *w, struct fiber *f)
 		return r;
 	top = cold = cold_of_stack(s);
 	s->owner = f;
-	cold->stack = s;
-	cold->spawned_at = f->spawned_at;
+	atomic_store_explicit(&cold->stack, s, memory_order_relaxed);
+	atomic_store_explicit(&cold->spawned_at, f->spawned_at, memory_order_relaxed);
 	cold->function = f->function;
 	cold->argument = f->argument;
 	cold->locals = NULL;

@@ -10,12 +10,12 @@ void overflow_describe(const void *owner, struct overflow_fiber *out)
 
 	out->id = fiber_handle(f).id;
 	out->name = (const char *)cold->name; /* ends with a zero: fiber_name_words */
-	out->spawned_at = cold->spawned_at;
+	out->spawned_at = atomic_load_explicit(&cold->spawned_at, memory_order_relaxed);
 }
 
 const struct stack *overflow_stack(void)
 {
 	struct worker *w = worker_self();
 
-	return w ? fiber_cold(worker_current(w))->stack : NULL;
+	return w ? cold_stack(fiber_cold(worker_current(w))) : NULL;
 }
