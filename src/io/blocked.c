@@ -1,9 +1,10 @@
 /* blocked.c - the entries of blocked.h, and how a close gets past them.
  *
- * Entries are kept by number of descriptor in a few lists, each with a mutex, which also guards `closed`
- * and `calling`. The closer sets `closed`; from then on a new system call is refused, and one that is in
- * progress is waited for. Most of them never block. One that does is on a helper, and is recalled, more
- * than once if need be, because a signal may come just before the system call.
+ * Entries are kept by number of descriptor in a few lists, each with a mutex, which also guards
+ * `closed` and `calling`. The closer sets `closed`; from then on a new system call is refused, and
+ * one that is in progress is waited for. Most of them never block. One that does is on a helper,
+ * and is recalled, more than once if need be, because a signal may come just before the system
+ * call.
  *
  * A close asks `count` first: mostly nobody is here, and it costs one load. */
 #include "io/blocked.h"
@@ -52,7 +53,7 @@ static void unlock(struct entries *e)
 	pthread_mutex_unlock(&e->guard);
 }
 
-/* ---- those who use the number ------------------------------------------------------------------*/
+/* ---- those who use the number -----------------------------------------------------------------*/
 static void enter(struct entries *e, struct blocked *b)
 {
 	list_append(&e->list, &b->link);
@@ -126,7 +127,7 @@ bool blocked_closed(struct blocked *b)
 	return closed;
 }
 
-/* ---- the closer --------------------------------------------------------------------------------*/
+/* ---- the closer -------------------------------------------------------------------------------*/
 /* True: to be waited for. */
 static bool tell(struct blocked *b)
 {

@@ -1,8 +1,9 @@
 /* blocked.h - who uses a descriptor's number outside of the poller, so that fiber_close finds them.
  *
  * Fibers that wait in a poller are the poller's to give back (forget). The others enter themselves
- * here for the length of their call: plain threads, which sleep in poll(2); helper threads in a system call
- * that blocks; and calls that use the number again after a wait, when it might mean another file. */
+ * here for the length of their call: plain threads, which sleep in poll(2); helper threads in a
+ * system call that blocks; and calls that use the number again after a wait, when it might mean
+ * another file. */
 #ifndef FB_IO_BLOCKED_H
 #define FB_IO_BLOCKED_H
 
@@ -22,8 +23,8 @@ struct blocked {
 };
 
 void blocked_enter(struct blocked *);
-/* The same, unless another entry with a job is there for the same descriptor and direction. So no more
- * than one helper for each is lost to a descriptor whose readiness others take away. */
+/* The same, unless another entry with a job is there for the same descriptor and direction. So no
+ * more than one helper for each is lost to a descriptor whose readiness others take away. */
 bool blocked_enter_alone(struct blocked *);
 /* True: closed meanwhile. */
 bool blocked_leave(struct blocked *);

@@ -1,10 +1,12 @@
-/* blocking.c - operations for which the kernel has no form that does not block: regular files; terminals,
- * accept and connect on a blocking descriptor that was inherited, whose flags are not ours to change.
+/* blocking.c - operations for which the kernel has no form that does not block: regular files;
+ * terminals, accept and connect on a blocking descriptor that was inherited, whose flags are not
+ * ours to change.
  *
- * The call runs on a helper thread, while the worker goes on with others. Where readiness exists it is
- * waited for in the poller first: that takes no helper, and deadline, cancellation and close end it at
- * once. "Ready" is no promise, though: another process may be faster, and then the helper sits in the
- * call. An interruption or a close recalls it (sched/kick.c), and the call ends without effect.
+ * The call runs on a helper thread, while the worker goes on with others. Where readiness exists
+ * it is waited for in the poller first: that takes no helper, and deadline, cancellation and close
+ * end it at once. "Ready" is no promise, though: another process may be faster, and then the
+ * helper sits in the call. An interruption or a close recalls it (sched/kick.c), and the call ends
+ * without effect.
  *
  * A regular file is always ready, and a call on it always ends: it is simply waited for. */
 #include <sys/stat.h>
@@ -73,7 +75,7 @@ static int run(void *argument)
 		if (atomic_load_explicit(&c->job.stop, memory_order_relaxed))
 			return -EINTR;
 		c->result = c->waits && too_late(c->op) ? -EAGAIN : attempt(c->op);
-	} while (c->result == -EINTR);
+	} while (c->result == -EINTR || c->result == -ECONNABORTED);
 	quiet_helper(c->result);
 	return 0;
 }
@@ -93,7 +95,7 @@ static ssize_t on_helper(struct call *c, struct blocked *entry)
 	return closed ? -EBADF : r;
 }
 
-/* ---- always ready, and never for long ----------------------------------------------------------*/
+/* ---- always ready, and never for long ---------------------------------------------------------*/
 static ssize_t on_this_thread(struct poller_op *op)
 {
 	struct quiet quiet;
@@ -117,7 +119,7 @@ static ssize_t regular(struct poller_op *op, enum wait_what what)
 	return on_helper(&c, &entry);
 }
 
-/* ---- ready now and then ------------------------------------------------------------------------*/
+/* ---- ready now and then -----------------------------------------------------------------------*/
 static int wait_ready(const struct poller_op *op, enum wait_what what)
 {
 	struct poller_op ready = { .kind = IO_POLL, .fd = op->fd, .events = poller_events(op) };

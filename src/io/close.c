@@ -1,8 +1,8 @@
 /* close.c - the end of a descriptor's number: closed, or given away.
  *
- * In this order: the poller forgets it - deletes the registration, which a dup would keep alive; waits
- * for system calls in progress; gives back the operations in flight - then the few who wait outside
- * of the poller are told, and only then the number is free for somebody else. */
+ * In this order: the poller forgets it - deletes the registration, which a dup would keep alive;
+ * waits for system calls in progress; gives back the operations in flight - then the few who wait
+ * outside of the poller are told, and only then the number is free for somebody else. */
 #include <unistd.h>
 
 #include "io/blocked.h"
@@ -20,7 +20,7 @@ static void forget(fiber_fd fd)
 	blocked_close(fd);
 }
 
-/* Linux frees the number even when close(2) says EINTR; to call it again would close a stranger's. */
+/* Linux frees the number even when close(2) says EINTR: a second call would close a stranger's. */
 static int close_once(fiber_fd fd)
 {
 	if (close(fd) == 0 || errno == EINTR || errno == EINPROGRESS)

@@ -1,7 +1,8 @@
 /* file.c - regular files at an offset, and to the disk.
  *
- * What is in the page cache is read at once (RWF_NOWAIT); the rest of it, and every write, on a helper
- * thread, because a disk may take its time. fiber_read and fiber_write come to a helper by blocking.c.
+ * What is in the page cache is read at once (RWF_NOWAIT); the rest of it, and every write, on a
+ * helper thread, because a disk may take its time. fiber_read and fiber_write come to a helper by
+ * blocking.c.
  *
  * A short read of a regular file means its end to most programs. So when only the first pages were
  * cached the helper reads on, and the sum is returned. */

@@ -25,8 +25,8 @@ int thread_poll(struct pollfd *, nfds_t, int64_t until);
 /* An operation that would block the thread (blocking.c): on a helper. */
 ssize_t blocking_op(struct poller_op *, enum wait_what);
 
-/* What no kernel should be asked to do; and a buffer on this stack that reaches over its end, which is
- * reported as the overflow it is. */
+/* What no kernel should be asked to do; and a buffer on this stack that reaches over its end,
+ * which is reported as the overflow it is. */
 static inline int io_check(fiber_fd fd, const void *buffer, size_t bytes)
 {
 	if (unlikely(fd < 0))

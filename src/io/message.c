@@ -1,8 +1,11 @@
 /* message.c - recv and send with flags, addresses and control messages.
  *
- * Every one of them may park, except where the caller or the kernel says "now or never": MSG_DONTWAIT,
- * and receiving from the error queue or urgent data, for which recv(2) does not wait either. Those try
- * once. MSG_WAITALL is a loop here, because a socket that is asked not to wait ignores it. */
+ * Every one of them may park, except where the caller or the kernel says "now or never":
+ * MSG_DONTWAIT, and receiving from the error queue or urgent data, for which recv(2) does not wait
+ * either. Those try once. MSG_WAITALL is a loop here, because a socket that is asked not to wait
+ * ignores it. */
+#include <string.h>
+
 #include "io/io.h"
 
 enum { NOW_OR_NEVER = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB };
@@ -68,15 +71,36 @@ PUBLIC ssize_t fiber_send(fiber_fd fd, const void *buffer, size_t bytes, int fla
 	return likely(r == 0) ? transmit(&op) : r;
 }
 
+/* What is known of their numbers is about other files. */
+static void descriptors_born(struct msghdr *message)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, (char *)c + at, sizeof fd);
+			poller_born(fd, BORN_UNKNOWN);
+		}
+	}
+}
+
 PUBLIC ssize_t fiber_recvmsg(fiber_fd fd, struct msghdr *message, int flags)
 {
-	struct poller_op op = { .kind = IO_RECVMSG, .fd = fd, .flags = flags, .msg = message };
+	struct poller_op op = { .kind = IO_RECVMSG, .fd = fd, .msg = message,
+				.flags = flags | MSG_CMSG_CLOEXEC };
 	ssize_t r;
 
 	if (!message)
 		return fd < 0 ? -EBADF : -EFAULT;
 	r = io_check_vector(fd, message->msg_iov, message->msg_iovlen);
-	return r < 0 ? r : receive(&op);
+	if (r < 0)
+		return r;
+	r = receive(&op);
+	if (r >= 0 && unlikely(message->msg_controllen > 0))
+		descriptors_born(message);
+	return r;
 }
 
 PUBLIC ssize_t fiber_sendmsg(fiber_fd fd, const struct msghdr *message, int flags)

@@ -1,9 +1,9 @@
-/* open.c - new descriptors: close-on-exec from their first moment, and non-blocking, so that nothing that
- * is done with them later can hold up a worker.
+/* open.c - new descriptors: close-on-exec from their first moment, and non-blocking, so that
+ * nothing that is done with them later can hold up a worker.
  *
- * A path is opened on a helper thread, because looking it up may wait for a disk or a network, and a
- * FIFO waits for its other end. It is opened as the program asked, and becomes non-blocking afterwards: a
- * FIFO that is opened without blocking does not wait for a reader, but fails. */
+ * A path is opened on a helper thread, because looking it up may wait for a disk or a network, and
+ * a FIFO waits for its other end. It is opened as the program asked, and becomes non-blocking
+ * afterwards: a FIFO that is opened without blocking does not wait for a reader, but fails. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ PUBLIC int fiber_pipe(fiber_fd out[2])
 	return 0;
 }
 
-/* ---- paths -------------------------------------------------------------------------------------*/
+/* ---- paths ------------------------------------------------------------------------------------*/
 struct opening {
 	struct helpers_job job;
 	const char *path;

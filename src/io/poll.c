@@ -1,8 +1,9 @@
 /* poll.c - readiness of many descriptors, and of one.
  *
- * poll(2) itself says what is ready, before and after waiting, so the meaning of every event is its
- * own. The wait in between is one IO_POLL operation for each descriptor in one wait: whichever comes
- * first ends it, and each is taken back before the call returns, so a case that lost leaves nothing. */
+ * poll(2) itself says what is ready, before and after waiting, so the meaning of every event is
+ * its own. The wait in between is one IO_POLL operation for each descriptor in one wait: whichever
+ * comes first ends it, and each is taken back before the call returns, so a case that lost leaves
+ * nothing. */
 #include <limits.h>
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* quiet.h - the signals that a write sends to its own thread, kept from the program.
  *
- * sendfile(2) and writes to what is no socket have no MSG_NOSIGNAL. Around such a call the signal is
- * blocked, and taken out of the queue if the call's error says that it was sent; one that was pending
- * already stays pending. Disposition and mask are as before. Helper threads have every signal blocked
- * already, and need only the second half. */
+ * sendfile(2) and writes to what is no socket have no MSG_NOSIGNAL. Around such a call the signal
+ * is blocked, and taken out of the queue if the call's error says that it was sent; one that was
+ * pending already stays pending. Disposition and mask are as before. Helper threads have every
+ * signal blocked already, and need only the second half. */
 #ifndef FB_IO_QUIET_H
 #define FB_IO_QUIET_H
 

@@ -1,8 +1,8 @@
 /* reader.c - lines and pieces: a buffer between fiber_read and code that wants whole ones.
  *
- * What is unread is [first, end). Bytes move to the front of the buffer only when there is no room behind
- * them, so a burst of short lines is scanned where it lies. Every byte that fiber_read returned is in the
- * buffer before anything else can fail: an interruption loses nothing. */
+ * What is unread is [first, end). Bytes move to the front of the buffer only when there is no room
+ * behind them, so a burst of short lines is scanned where it lies. Every byte that fiber_read
+ * returned is in the buffer before anything else can fail: an interruption loses nothing. */
 #include <errno.h>
 #include <fiber/reader.h>
 #include <string.h>

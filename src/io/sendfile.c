@@ -1,14 +1,15 @@
 /* sendfile.c - from a file to a socket or pipe, without a copy where that cannot block.
  *
  * Three ways, by what `out` is:
- *	non-blocking   sendfile(2). On this thread if the first and the last page of the piece are in the
- *	               page cache; else on a helper, because the disk may take its time.
+ *	non-blocking   sendfile(2). On this thread if the first and the last page of the piece are
+ *	               in the page cache; else on a helper, because the disk may take its time.
  *	a file         sendfile(2) on a helper.
- *	blocking       (inherited) sendfile(2) has no form that does not block for one call: a piece is
- *	               read and written by fiber_write. It counts as sent when it was written.
+ *	blocking       (inherited) sendfile(2) has no form that does not block for one call: a
+ *	               piece is read and written by fiber_write. It counts as sent when it was
+ *	               written.
  *
- * The number of `out` is used again after a wait, when it might mean another file: an entry (blocked.h)
- * tells. */
+ * The number of `out` is used again after a wait, when it might mean another file: an entry
+ * (blocked.h) tells. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
@@ -92,7 +93,7 @@ static bool all_cached(const struct sending *s)
 	return cached(s->in, first) && cached(s->in, first + (int64_t)s->bytes - 1);
 }
 
-/* ---- out does not block ------------------------------------------------------------------------*/
+/* ---- out does not block -----------------------------------------------------------------------*/
 static ssize_t attempt(struct sending *s, bool here)
 {
 	ssize_t n;
@@ -122,7 +123,7 @@ static ssize_t send_directly(struct sending *s)
 	return n;
 }
 
-/* ---- out blocks --------------------------------------------------------------------------------*/
+/* ---- out blocks -------------------------------------------------------------------------------*/
 static ssize_t copy(struct sending *s, char *buffer)
 {
 	int64_t offset = position(s);
@@ -154,7 +155,7 @@ static ssize_t send_by_copy(struct sending *s)
 	return n;
 }
 
-/* ---- which way ---------------------------------------------------------------------------------*/
+/* ---- which way --------------------------------------------------------------------------------*/
 static bool is_file(const struct stat *about)
 {
 	return S_ISREG(about->st_mode) || S_ISBLK(about->st_mode);

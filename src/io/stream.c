@@ -1,8 +1,8 @@
 /* stream.c - read and write, and what all operations go through.
  *
- * The hot path: a handful of checks, an operation on the stack, wait_op. A read of zero bytes never
- * waits, whatever the descriptor is; recv(2), which is what a socket is read with, would wait for data
- * that it then does not take. */
+ * The hot path: a handful of checks, an operation on the stack, wait_op. A read of zero bytes
+ * never waits, whatever the descriptor is; recv(2), which is what a socket is read with, would
+ * wait for data that it then does not take. */
 #include <unistd.h>
 
 #include "io/io.h"

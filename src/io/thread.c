@@ -2,10 +2,10 @@
  * deadline, and tried again.
  *
  * The tries never block and change no flag of the descriptor, so another thread or process that is
- * faster costs another turn in poll(2), and nothing is read that is not returned. A pipe of the wait's own
- * stands beside the descriptor in poll(2): fiber_close writes to it. It is made for one wait and not kept
- * by the thread, because a forked child would share a kept one. Without descriptors for it poll(2)
- * goes by slices, and looks in between whether it was closed. */
+ * faster costs another turn in poll(2), and nothing is read that is not returned. A pipe of the
+ * wait's own stands beside the descriptor in poll(2): fiber_close writes to it. It is made for one
+ * wait and not kept by the thread, because a forked child would share a kept one. Without
+ * descriptors for it poll(2) goes by slices, and looks in between whether it was closed. */
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -57,8 +57,8 @@ static int doze(struct pollfd *set, nfds_t count, int64_t until)
 	return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 }
 
-/* Ready, and yet there was nothing: a Unix server's full backlog looks so, which gives no readiness ever.
- * Waits for the pipe only, a little longer each time. */
+/* Ready, and yet there was nothing: a Unix server's full backlog looks so, which gives no
+ * readiness ever. Waits for the pipe only, a little longer each time. */
 static int hold_back(struct pollfd *pipe, int64_t *pause)
 {
 	int r = *pause ? doze(pipe, 1, os_now() + *pause) : 0;
@@ -108,7 +108,7 @@ ssize_t thread_op(struct poller_op *op)
 	return r;
 }
 
-/* ---- many descriptors --------------------------------------------------------------------------*/
+/* ---- many descriptors -------------------------------------------------------------------------*/
 struct watch {
 	struct pollfd *set;            /* count entries, and the pipe */
 	struct blocked *entries;       /* count */

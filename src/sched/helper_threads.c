@@ -67,7 +67,7 @@ static void execute(struct helper *h, struct helpers_job *job)
 	job->state = JOB_ENDED;
 	helper_pool.running--;
 	spin_unlock(&helper_pool.guard);
-	/* Refused: an interruption came first, and the caller is on its way to look at the state. */
+	/* Refused: an interruption came first; the caller is on its way to look at the state. */
 	if (wait_claim(fiber, ticket, 0))
 		wait_wake(fiber);
 	/* Pairs with helpers_busy: whoever reads the lower count finds the caller runnable. */
