@@ -130,7 +130,8 @@ def check_shape(files):
             continue
         text = read(path)
         lines = text.splitlines()
-        if len(lines) > FILE_LINES:
+        # The public headers are the manual: theirs is as long as it must be.
+        if len(lines) > FILE_LINES and not str(path).startswith('include/'):
             yield f"{path}: {len(lines)} lines, more than {FILE_LINES}"
         for number, line in enumerate(lines, 1):
             columns = len(line.expandtabs(TAB))

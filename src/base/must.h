@@ -12,7 +12,7 @@
 #define COLD        __attribute__((__noinline__, __cold__))
 #define PRINTF(f, a) __attribute__((__format__(__printf__, f, a)))
 
-/* The public functions; everything else is hidden (the library is built with -fvisibility=hidden). */
+/* The public functions; everything else is hidden (-fvisibility=hidden). */
 #define PUBLIC __attribute__((__visibility__("default")))
 
 #define container_of(pointer, type, member)                                                        \

@@ -19,7 +19,8 @@ INLINE uint64_t claim_begin(struct fiber *self, const struct worker *w, enum wai
 	if (likely(w != NULL))
 		atomic_store_explicit(&self->since, w->now, memory_order_relaxed);
 	/* Release: pairs with the acquire in wait_request, for a fiber that has moved here. */
-	atomic_store_explicit(&self->claim, CLAIM_WORD(ticket, index, status), memory_order_release);
+	atomic_store_explicit(&self->claim, CLAIM_WORD(ticket, index, status),
+			      memory_order_release);
 	return ticket;
 }
 
@@ -38,10 +39,11 @@ INLINE bool claim_end(struct fiber *f, uint64_t ticket, unsigned index, enum cla
 	for (;;) {
 		enum claim_status status = CLAIM_STATUS(word);
 
-		if (CLAIM_TICKET(word) != ticket || (status != CLAIM_WAITING && status != CLAIM_HARD))
+		if (CLAIM_TICKET(word) != ticket ||
+		    (status != CLAIM_WAITING && status != CLAIM_HARD))
 			return false;
-		/* Release: what a granter wrote before; pairs with the load in wait_outcome. Acquire:
-		 * what the waiter wrote before its begin. */
+		/* Release: what a granter wrote before; pairs with the load in wait_outcome.
+		 * Acquire: what the waiter wrote before its begin. */
 		if (atomic_cas64(&f->claim, &word, CLAIM_WORD(ticket, index, how)))
 			return true;
 	}

@@ -7,34 +7,35 @@
  *
  * The words that several threads write, and their protocols:
  *
- *  state   generation:40 | flags:24. The generation is odd while the block is in use. Every change is a
- *          CAS or an RMW that keeps the generation, so a request by handle never reaches the
+ *  state   generation:40 | flags:24. The generation is odd while the block is in use. Every change
+ *          is a CAS or an RMW that keeps the generation, so a request by handle never reaches the
  *          block's next life.
- *            CANCEL   sticky; set by anybody. Protocol "request": set the bit, then post the fiber to its
- *                     home worker's inbox (unless not STARTED). Only the home worker ends waits for it, so
- *                     nothing can come between a wait's begin and its park.
+ *            CANCEL   sticky; set by anybody. Protocol "request": set the bit, then post the fiber
+ *                     to its home worker's inbox (unless not STARTED). Only the home worker ends
+ *                     waits for it, so nothing can come between a wait's begin and its park.
  *            PERMIT   the token of fiber_park; set by fiber_unpark, the same protocol.
- *            STARTED  set (RMW) by the worker that first runs it, after it made itself `home`. Pairs with the
- *                     CAS of a request: either the requester sees STARTED and posts, or the starter's thread
- *                     sees the request at the fiber's first check. Set again (RMW) when a roaming
- *                     fiber changes home, for the same reason.
+ *            STARTED  set (RMW) by the worker that first runs it, after it made itself `home`.
+ *                     Pairs with the CAS of a request: either the requester sees STARTED and posts,
+ *                     or the starter's thread sees the request at the fiber's first check. Set
+ *                     again (RMW) when a roaming fiber changes home, for the same reason.
  *
- *  join    what:24 low bits say: NONE, DETACHED, DONE, TAKEN with the generation in the high bits; or
- *          a joiner: its block's index, with its ticket in the high bits.
- *            NONE -> joiner     a joiner registers (CAS; the generation is checked by the same word)
+ *  join    what:24 low bits say: NONE, DETACHED, DONE, TAKEN with the generation in the high bits;
+ *          or a joiner: its block's index, with its ticket in the high bits.
+ *            NONE -> joiner     a joiner registers (CAS; the generation is checked by the same
+ *                               word)
  *            joiner -> NONE     it withdraws after an interruption (CAS)
  *            NONE -> DONE       the fiber ended, nobody waits: whoever moves DONE to TAKEN reaps it
- *            joiner -> TAKEN    the fiber ended: the joiner alone reaps it; it is claimed and woken.
- *                               If its claim had gone to an interruption it puts DONE back.
+ *            joiner -> TAKEN    the fiber ended: the joiner alone reaps it; it is claimed and
+ *                               woken. If its claim had gone to an interruption it puts DONE back.
  *            NONE -> DETACHED   nobody will join: the fiber's end frees the block
  *          After the end's move to DONE or TAKEN the fiber touches nothing of its own block.
  *
  *  claim   see wait.h. ticket:40 | index:20 | status:4.
  *
- *  reasons WHY it was posted. Protocol "post": OR a reason in; whoever found 0 puts the block into the inbox
- *          of its home. The drainer takes the block out, exchanges reasons with 0, and acts, or posts on
- *          if home has changed. A block may thus stay in an inbox beyond its life: the drainer looks at
- *          state and claim and finds nothing to do. */
+ *  reasons WHY it was posted. Protocol "post": OR a reason in; whoever found 0 puts the block into
+ *          the inbox of its home. The drainer takes the block out, exchanges reasons with 0, and
+ *          acts, or posts on if home has changed. A block may thus stay in an inbox beyond its
+ *          life: the drainer looks at state and claim and finds nothing to do. */
 #ifndef FB_SCHED_FIBER_H
 #define FB_SCHED_FIBER_H
 
@@ -108,7 +109,8 @@ enum {
 
 struct fiber {
 	/* Line 0: of whoever runs or queues it. */
-	void *sp;                        /* saved context; valid while it is neither new nor running */
+	void *sp;                        /* saved context; valid while it is neither new nor
+	                                  * running */
 	struct fiber *next;              /* in a run queue or a free list */
 	_Atomic(struct worker *) home;   /* who runs it; stable while it waits, unless it roams */
 	union {
@@ -210,7 +212,8 @@ INLINE void fiber_block_open(struct fiber *f)
 /* Its life is over: no handle matches any more. */
 INLINE void fiber_block_put(struct fiber_cache *cache, struct fiber *f)
 {
-	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed);
+	uint64_t generation = STATE_GENERATION(state);
 
 	atomic_store_explicit(&f->state, (generation + 1) << 24, memory_order_release);
 	f->next = cache->free;
@@ -229,7 +232,9 @@ INLINE struct fiber *fiber_at(uint32_t index)
 
 	index &= FIBER_CHUNKS * FIBER_CHUNK_BLOCKS - 1;
 	base = atomic_load_explicit(&fiber_chunk[index / FIBER_CHUNK_BLOCKS], memory_order_acquire);
-	return likely(base != NULL) && index >= JOIN_CODES ? &base[index % FIBER_CHUNK_BLOCKS] : NULL;
+	if (unlikely(!base) || unlikely(index < JOIN_CODES))
+		return NULL;
+	return &base[index % FIBER_CHUNK_BLOCKS];
 }
 
 /* Blocks that exist: indices JOIN_CODES up to this. */

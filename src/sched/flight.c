@@ -18,7 +18,8 @@ static void land_flight(struct fiber *f, enum claim_status how)
 
 	must(CLAIM_STATUS(word) == CLAIM_IN_FLIGHT);
 	/* Release: the result; pairs with the acquire in wait_outcome. */
-	atomic_store_explicit(&f->claim, CLAIM_WORD(CLAIM_TICKET(word), 0, how), memory_order_release);
+	atomic_store_explicit(&f->claim, CLAIM_WORD(CLAIM_TICKET(word), 0, how),
+			      memory_order_release);
 }
 
 static void tell_owner(struct poller_op *op)

@@ -69,7 +69,8 @@ static bool decided(const struct group *g)
 {
 	if (g->flags & CANCELLED)
 		return false;
-	return (g->mode == ALL && (g->flags & FAILED)) || (g->mode == RACE && (g->flags & SUCCEEDED));
+	return (g->mode == ALL && (g->flags & FAILED)) ||
+	       (g->mode == RACE && (g->flags & SUCCEEDED));
 }
 
 static void note(struct group *g, int result)
@@ -199,7 +200,8 @@ static int enter(struct group *g, struct group_member *m, const fiber_attr_t *at
 	return 0;
 }
 
-PUBLIC int fiber_group_spawn(fiber_group_t *public, const fiber_attr_t *attr, fiber_fn *fn, void *arg)
+PUBLIC int fiber_group_spawn(fiber_group_t *public, const fiber_attr_t *attr, fiber_fn *fn,
+			     void *arg)
 {
 	struct group *g = inside(public);
 	struct group_member *m;

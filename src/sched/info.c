@@ -63,7 +63,9 @@ static int look(struct fiber *f, fiber_t handle, fiber_info_t *out)
 	struct worker *home = atomic_load_explicit(&f->home, memory_order_acquire);
 	struct stack *stack = NULL;
 
-	*out = (fiber_info_t){ .fiber = handle, .fd = -1, .waits_for = "", .deadline = FIBER_NEVER };
+	*out = (fiber_info_t){
+		.fiber = handle, .fd = -1, .waits_for = "", .deadline = FIBER_NEVER
+	};
 	out->state = state_name(f, home, state, claim);
 	out->worker = home ? home->number : 0;
 	if (!strcmp(out->state, "parked"))
@@ -178,11 +180,11 @@ static uint64_t count_parked(const struct runtime *rt)
 	for (uint32_t i = JOIN_CODES; i < end; i++) {
 		struct fiber *f = fiber_at(i);
 		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;
-		struct worker *home = f ? atomic_load_explicit(&f->home, memory_order_acquire) : NULL;
 
-		if ((STATE_GENERATION(state) & 1) && (state & STATE_STARTED) && runtime_owns(rt, home) &&
-		    is_waiting(atomic_load_explicit(&f->claim, memory_order_relaxed)))
-			parked++;
+		if (!(STATE_GENERATION(state) & 1) || !(state & STATE_STARTED))
+			continue;
+		parked += runtime_owns(rt, atomic_load_explicit(&f->home, memory_order_acquire)) &&
+			  is_waiting(atomic_load_explicit(&f->claim, memory_order_relaxed));
 	}
 	return parked;
 }

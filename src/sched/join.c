@@ -7,7 +7,8 @@
 
 void join_detach_unborn(struct fiber *f)
 {
-	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed);
+	uint64_t generation = STATE_GENERATION(state);
 
 	atomic_store_explicit(&f->join, JOIN_WORD(generation, JOIN_DETACHED), memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
-/* life.c - a fiber's first and last moments: its stack and first frame, its function, the publishing
- * of its result (protocol "join" of fiber.h), and the switch from which it does not come back. */
+/* life.c - a fiber's first and last moments: its stack and first frame, its function, the
+ * publishing of its result (protocol "join" of fiber.h), and the switch from which it does not come
+ * back. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 
 	if (unlikely(!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED)))
 		return NULL; /* interrupted; it finds TAKEN */
-	/* Home first: another worker's fiber may still be writing its flags on its way to the park. */
+	/* Home first: another worker's fiber may still be writing its flags on its way to the
+	 * park. */
 	if (likely(atomic_load_explicit(&joiner->home, memory_order_relaxed) == w) &&
 	    likely(!(joiner->flags & F_ROAM)))
 		return joiner;
@@ -41,8 +43,9 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
  * somebody else's afterwards. */
 INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
 {
-	uint64_t generation = STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_relaxed));
-	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
+	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed);
+	uint64_t generation = STATE_GENERATION(state);
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed), mine;
 
 	f->result = result;
 	if (unlikely(w->runtime->options.fibers_max != 0))
@@ -52,7 +55,8 @@ INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
 		uint32_t low = JOIN_LOW(word);
 
 		if (likely(low >= JOIN_CODES)) {
-			if (likely(atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN))))
+			mine = JOIN_WORD(generation, JOIN_TAKEN);
+			if (likely(atomic_cas64(&f->join, &word, mine)))
 				return wake_joiner(w, word);
 		} else if (low == JOIN_NONE) {
 			if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_DONE)))

@@ -68,8 +68,8 @@ static void stop(struct runtime *rt)
 
 static void report(struct runtime *rt)
 {
-	fprintf(stderr, "fiber: deadlock: every fiber waits, and nothing is left that could wake one; "
-			"all are cancelled now\n");
+	fprintf(stderr, "fiber: deadlock: every fiber waits, and nothing is left that could wake "
+			"one; all are cancelled now\n");
 	info_dump(rt, stderr);
 }
 

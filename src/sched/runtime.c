@@ -5,10 +5,10 @@
  * are used again. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "arch.h"
 #include "os/os.h"
+#include "sched/crew.h"
 #include "sched/forked.h"
 #include "sched/helpers.h"
 #include "sched/overflow.h"
@@ -19,16 +19,9 @@ enum { MOST_WORKERS = 1024 };
 	(FIBER_ALL_ROAM | FIBER_WAIT_AT_END | FIBER_NO_DEADLOCK | FIBER_ONLY_FIBERS |              \
 	 FIBER_NO_FAULT_REPORT | FIBER_DUMP_ON_QUIT)
 
-struct retired {
-	struct retired *next;
-	struct worker *worker;
-	unsigned workers;
-};
-
 static struct spin guard;
 static struct list running;
 static unsigned count;
-static struct retired *retired;
 
 /* ---- the list of those that run --------------------------------------------------------------*/
 void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
@@ -114,89 +107,6 @@ static int check(const fiber_options_t *o)
 	return o->stack_bytes > (size_t)1 << 40 ? -ENOMEM : 0;
 }
 
-static struct worker *workers_get(unsigned n)
-{
-	struct worker *w = NULL;
-	struct retired *r;
-
-	spin_lock(&guard);
-	for (struct retired **at = &retired; (r = *at); at = &r->next)
-		if (r->workers == n) {
-			*at = r->next;
-			w = r->worker;
-			break;
-		}
-	spin_unlock(&guard);
-	free(r);
-	if (w)
-		return w;
-	w = os_pages_map(n * sizeof *w);
-	for (unsigned i = 0; w && i < n; i++)
-		atomic_store_explicit(&w[i].inbox.head, INBOX_CLOSED, memory_order_relaxed);
-	return w;
-}
-
-static void workers_put(struct worker *w, unsigned n)
-{
-	struct retired *r = malloc(sizeof *r);
-
-	if (!r)
-		return; /* not used again; still there for late words */
-	*r = (struct retired){ NULL, w, n };
-	spin_lock(&guard);
-	r->next = retired;
-	retired = r;
-	spin_unlock(&guard);
-}
-
-static int worker_open(struct worker *w, struct runtime *rt, unsigned number)
-{
-	int r;
-
-	memset(w, 0, offsetof(struct worker, inbox));
-	w->runtime = rt;
-	w->number = number;
-	w->victim = number % rt->workers;
-	w->control_words = rt->control_words;
-	w->fiber_flags = rt->fiber_flags;
-	atomic_store_explicit(&w->careful,
-			      rt->options.fibers_max || rt->options.stack_bytes > STACK_DEFAULT_BYTES,
-			      memory_order_relaxed);
-	w->loop.flags = F_LOOP | F_STARTED | (rt->fiber_flags & F_EXCEPTIONS);
-	w->loop.sp = NULL;
-	atomic_store_explicit(&w->loop.cold, &w->loop_cold, memory_order_relaxed);
-	atomic_store_explicit(&w->loop.deadline, OS_NEVER, memory_order_relaxed);
-	atomic_store_explicit(&w->loop.home, w, memory_order_relaxed);
-	w->next_left = NEXT_IN_A_ROW;
-	w->roam = (struct queue){0};
-	w->idle = (struct list){0};
-	w->wakes_owed = 0;
-	atomic_store_explicit(&w->wakes_paid, 0, memory_order_relaxed);
-	w->ops = rt->ops;
-	if ((r = deque_init(&w->unstarted)) < 0)
-		return r;
-	if ((r = rt->ops->open(&w->poller)) < 0) {
-		deque_destroy(&w->unstarted);
-		return r;
-	}
-	/* Release: everything above, for whoever posts. */
-	atomic_store_explicit(&w->inbox.head, INBOX_EMPTY, memory_order_release);
-	return 0;
-}
-
-/* Its thread has ended, or never began. */
-static void worker_close(struct worker *w)
-{
-	atomic_store_explicit(&w->inbox.head, INBOX_CLOSED, memory_order_relaxed);
-	if (!w->runtime->deadlocked) { /* else fibers were left behind, with all they hold */
-		w->ops->close(w->poller);
-		timers_destroy(&w->timers);
-	}
-	deque_destroy(&w->unstarted);
-	fiber_cache_drain(&w->blocks);
-	stack_cache_drain(&w->stacks);
-}
-
 static void set_up(struct runtime *rt, const fiber_options_t *o)
 {
 	const char *move = getenv("FIBER_TEST_MOVE");
@@ -232,11 +142,11 @@ static int make(struct runtime **out, const fiber_options_t *o)
 	if (!rt->ops)
 		goto free_runtime;
 	r = -ENOMEM;
-	rt->worker = workers_get(rt->workers);
+	rt->worker = crew_get(rt->workers);
 	if (!rt->worker)
 		goto free_runtime;
 	for (; opened < rt->workers; opened++)
-		if ((r = worker_open(&rt->worker[opened], rt, opened + 1)) < 0)
+		if ((r = crew_open(&rt->worker[opened], rt, opened + 1)) < 0)
 			goto close_workers;
 	enlist(rt);
 	helpers_limit(o->helpers_max);
@@ -249,8 +159,8 @@ static int make(struct runtime **out, const fiber_options_t *o)
 
 close_workers:
 	while (opened)
-		worker_close(&rt->worker[--opened]);
-	workers_put(rt->worker, rt->workers);
+		crew_close(&rt->worker[--opened]);
+	crew_put(rt->worker, rt->workers);
 free_runtime:
 	free(rt);
 	return r;
@@ -264,9 +174,9 @@ static void unmake(struct runtime *rt)
 		info_dump_off(rt);
 	last = delist(rt);
 	for (unsigned i = 0; i < rt->workers; i++)
-		worker_close(&rt->worker[i]);
+		crew_close(&rt->worker[i]);
 	if (!rt->deadlocked)
-		workers_put(rt->worker, rt->workers);
+		crew_put(rt->worker, rt->workers);
 	if (!(rt->options.flags & FIBER_NO_FAULT_REPORT))
 		overflow_remove();
 	if (last)

@@ -3,8 +3,8 @@
  * A scope remembers what ruled outside, and puts it back. It is its deadline's `owner` if it made
  * the ruling deadline earlier (a shield always does: it hides what is outside). Laws:
  *  - the nearest deadline up to the innermost shield rules;
- *  - a deadline that has been noticed (F_EXPIRED) stays noticed until its owner ends; when a scope that
- *    does not own it ends, it stays noticed outside;
+ *  - a deadline that has been noticed (F_EXPIRED) stays noticed until its owner ends; when a scope
+ *    that does not own it ends, it stays noticed outside;
  *  - the owner, and nobody else, turns -ECANCELED into -ETIMEDOUT. */
 #include "sched/scope.h"
 
@@ -15,7 +15,8 @@
 #include "sched/worker.h"
 
 struct scope {
-	struct fiber *fiber;     /* NULL: there was no memory for a thread's block; the scope is inert */
+	struct fiber *fiber;     /* NULL: there was no memory for a thread's block; the scope is
+	                          * inert */
 	fiber_scope_t *outer;
 	int64_t outer_deadline;
 	uint32_t outer_flags;    /* F_SHIELDED, F_EXPIRED */

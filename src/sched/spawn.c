@@ -62,7 +62,9 @@ static inline void fill(struct fiber *f, struct worker *home, fiber_fn *function
 
 static int check(const fiber_attr_t *a, const void *argument)
 {
-	if ((a->flags & ~KNOWN_FLAGS) || (a->flags & (FIBER_ROAM | FIBER_STAY)) == (FIBER_ROAM | FIBER_STAY))
+	const unsigned both = FIBER_ROAM | FIBER_STAY;
+
+	if ((a->flags & ~KNOWN_FLAGS) || (a->flags & both) == both)
 		return -EINVAL;
 	if (a->copy_bytes && !argument)
 		return -EINVAL;

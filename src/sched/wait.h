@@ -4,12 +4,12 @@
  * fiber's control block, which is never unmapped:
  *
  *	IDLE      nobody waits.
- *	WAITING   whoever moves the word from WAITING by CAS - an event (wait_claim), the deadline, the
- *	          cancellation - decides the outcome. Exactly one does. An event's claimer then calls
- *	          wait_wake, exactly once, and touches nothing of the waiter's any more; between claim
- *	          and wake it may copy into the waiter's memory.
- *	IN_FLIGHT an operation is in a poller (or in a helper thread): its return is the only claimant.
- *	          Deadline and cancellation only ask the poller to give it back.
+ *	WAITING   whoever moves the word from WAITING by CAS - an event (wait_claim), the deadline,
+ *	          the cancellation - decides the outcome. Exactly one does. An event's claimer then
+ *	          calls wait_wake, exactly once, and touches nothing of the waiter's any more;
+ *	          between claim and wake it may copy into the waiter's memory.
+ *	IN_FLIGHT an operation is in a poller (or in a helper thread): its return is the only
+ *	          claimant. Deadline and cancellation only ask the poller to give it back.
  *
  * Entries in queues carry (fiber, ticket, index). A stale entry's ticket no longer matches, so its
  * claim fails; nobody follows a pointer into a parked stack to claim. A queue entry leaves popped

@@ -1,14 +1,15 @@
 /* worker.c - an OS thread that runs fibers: its queues, and where it looks for work.
  *
  * Concepts. A worker has four places for work:
- *	next       one fiber that the running one has just woken: it runs next, because what was handed
- *	           over is still in the cache; at most NEXT_IN_A_ROW times running, or two fibers that
- *	           wake each other would starve the rest.
+ *	next       one fiber that the running one has just woken: it runs next, because what was
+ *	           handed over is still in the cache; at most NEXT_IN_A_ROW times running, or two
+ *	           fibers that wake each other would starve the rest.
  *	ready      runnable fibers, first come first served. Private: no atomics.
- *	roam       runnable fibers that were asked to roam. Others may take them: under a spinlock, because
- *	           only those fibers pay for it.
- *	unstarted  fibers that never ran: the owner takes the newest, thieves the oldest. Depth-first order
- *	           keeps the live stacks few and hot, and a thief gets the largest subtree.
+ *	roam       runnable fibers that were asked to roam. Others may take them: under a spinlock,
+ *	           because only those fibers pay for it.
+ *	unstarted  fibers that never ran: the owner takes the newest, thieves the oldest.
+ *	           Depth-first order keeps the live stacks few and hot, and a thief gets the largest
+ *	           subtree.
  * A fiber that has run is never put into `unstarted`: last-in-first-out plus yield starves
  * everyone.
  *

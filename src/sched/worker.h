@@ -10,7 +10,8 @@
 #include "sched/wait.h"
 
 enum {
-	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the world */
+	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the
+	                         * world */
 	NEXT_IN_A_ROW = 16,     /* fibers that may jump the queue one after the other */
 };
 
@@ -28,7 +29,8 @@ struct worker {
 	/* The owner's. */
 	_Atomic(struct fiber *) current; /* who runs; &loop between fibers; others may look */
 	struct fiber *next;             /* woken by the running one: before the queue */
-	struct queue ready;             /* runnable, first come first served; also new placed ones */
+	struct queue ready;             /* runnable, first come first served; also new placed
+	                                 * ones */
 	unsigned next_left;             /* how often `next` may still jump the queue */
 	unsigned ticks;                 /* picks and unparked operations since the last look */
 	struct fiber_cache blocks;
@@ -73,7 +75,8 @@ struct runtime {
 	uint32_t fiber_flags;           /* what every fiber starts with, as options say */
 	struct worker *worker;          /* array; worker[0] has number 1 */
 	uint64_t control_words;         /* of the thread that made it */
-	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every park */
+	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every
+	                                 * park */
 
 	_Atomic bool cancelled;         /* fibers are born cancelled */
 	_Atomic bool ending;            /* stop when the last fiber has ended */
