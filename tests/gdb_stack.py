@@ -3,6 +3,7 @@
 
 	tests/gdb_stack.py switch PROGRAM	steps through every instruction of the switches of
 						gdb_switch.c, and looks at the backtrace of each
+	tests/gdb_stack.py fiber PROGRAM	stops inside the fibers of gdb_fiber.c
 
 Ends with 0, with 1 and a line per finding, or with 77 where there is no gdb that can do it. The
 same file runs a second time inside gdb, which brings the module of that name.
@@ -80,6 +81,23 @@ def check_switch():
     print(f"{OURS}stepped through {rounds} switches")
 
 
+def check_fiber():
+    gdb.execute("break deepest", to_string=True)
+    gdb.execute("run", to_string=True)
+    stops, callers = 0, ["deepest", "deeper", "deep", "task"]
+    while gdb.selected_inferior().pid:
+        names, reason = backtrace()
+        if names[:len(callers)] != callers or names[-1] != "arch_entry":
+            findings.append(f"stop {stops}: {names}")
+        if reason != gdb.FRAME_UNWIND_OUTERMOST:
+            findings.append(f"stop {stops}: it ends because {gdb.frame_stop_reason_string(reason)}")
+        stops += 1
+        gdb.execute("continue", to_string=True)
+    if stops != 6:
+        findings.append(f"{stops} stops: three fibers stop twice each")
+    print(f"{OURS}stopped {stops} times inside fibers")
+
+
 def inside():
     for setting in ("confirm off", "pagination off", "debuginfod enabled off"):
         try:
@@ -87,7 +105,7 @@ def inside():
         except gdb.error:
             pass  # an older gdb does not know all of them
     try:
-        {"switch": check_switch}[os.environ["GDB_STACK"]]()
+        {"fiber": check_fiber, "switch": check_switch}[os.environ["GDB_STACK"]]()
     except gdb.error as error:
         findings.append(str(error))
     for finding in findings or ["all backtraces are right"]:

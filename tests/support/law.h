@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Runs law(arg) as main fiber of a runtime with 1, 2 and then 8 workers; it must return 0 each
  * time. Ends with law_no_leaks(). */
 void law_holds(fiber_fn *law, void *arg);
@@ -37,4 +41,7 @@ uint64_t law_random(uint64_t *state);
 /* Fewer where everything is slower (sanitizers): n, or a tenth of it. For repetitions. */
 unsigned law_rounds(unsigned n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
