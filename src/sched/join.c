@@ -77,6 +77,56 @@ static int await(struct fiber *f, struct fiber *self, uint64_t generation)
 	}
 }
 
+/* ---- in a select -----------------------------------------------------------------------------*/
+int wait_join_now(fiber_t handle, int *result)
+{
+	struct fiber *f = fiber_find(handle);
+	uint64_t generation = handle_generation(handle);
+	uint64_t word = JOIN_WORD(generation, JOIN_DONE);
+
+	if (!f)
+		return -ESRCH;
+	if (atomic_cas64(&f->join, &word, JOIN_WORD(generation, JOIN_TAKEN))) {
+		reap(f, result);
+		return 0;
+	}
+	return word == JOIN_WORD(generation, JOIN_NONE) ? -EAGAIN : refuse(f, generation, word);
+}
+
+int wait_join_enter(fiber_t handle, struct fiber *self, uint64_t ticket)
+{
+	struct fiber *f = fiber_find(handle);
+	uint64_t generation = handle_generation(handle);
+	uint64_t word = JOIN_WORD(generation, JOIN_NONE);
+
+	if (!f)
+		return -ESRCH;
+	if (f == self)
+		return -EDEADLK;
+	if (atomic_cas64(&f->join, &word, JOIN_WORD(ticket, self->index)))
+		return 0;
+	return word == JOIN_WORD(generation, JOIN_DONE) ? -EALREADY : refuse(f, generation, word);
+}
+
+bool wait_join_leave(fiber_t handle, struct fiber *self, uint64_t ticket, bool take, int *result)
+{
+	struct fiber *f = fiber_at((uint32_t)handle.id); /* still ours to reap, if it has ended */
+	uint64_t generation = handle_generation(handle);
+	uint64_t mine = JOIN_WORD(ticket, self->index);
+
+	if (atomic_cas64(&f->join, &mine, JOIN_WORD(generation, JOIN_NONE)))
+		return false;
+	must(mine == JOIN_WORD(generation, JOIN_TAKEN));
+	if (take) {
+		reap(f, result);
+		return true;
+	}
+	/* Release: pairs with the next joiner's acquire. */
+	atomic_store_explicit(&f->join, JOIN_WORD(generation, JOIN_DONE), memory_order_release);
+	return false;
+}
+
+/* ---- fiber_join ------------------------------------------------------------------------------*/
 static NOINLINE int join_slowly(fiber_t handle, int *result)
 {
 	struct fiber *f = fiber_find(handle), *self;

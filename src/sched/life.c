@@ -28,7 +28,7 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 {
 	struct fiber *joiner = fiber_at(JOIN_LOW(word));
 
-	if (unlikely(!claim_end(joiner, word >> 24, 0, CLAIM_GRANTED)))
+	if (unlikely(!claim_end(joiner, word >> 24, WAIT_JOINED, CLAIM_GRANTED)))
 		return NULL; /* interrupted; it finds TAKEN */
 	/* Home first: another worker's fiber may still be writing its flags on its way to the
 	 * park. */

@@ -38,6 +38,7 @@
 #ifndef FB_WAIT_H
 #define FB_WAIT_H
 
+#include <fiber.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -100,6 +101,17 @@ int wait_park(struct fiber *self, int64_t until);
 /* A granter's side; any thread. */
 bool wait_claim(struct fiber *, uint64_t ticket, unsigned index);
 void wait_wake(struct fiber *);
+
+/* ---- a fiber's end, in a select ---------------------------------------------------------------*/
+/* What a claim by the end of a fiber gives as index. */
+enum { WAIT_JOINED = 0xfffff };
+/* Joins if it has ended: 0 and *result; -EAGAIN: it has not; else the errors of fiber_join. */
+int wait_join_now(fiber_t, int *result);
+/* Its end shall claim this wait. 0; -EALREADY: it has ended; else the errors of fiber_join. */
+int wait_join_enter(fiber_t, struct fiber *self, uint64_t ticket);
+/* After the wait, for each that was entered. `take`: if it has ended, join it: true, and *result.
+ * Otherwise it is left joinable. */
+bool wait_join_leave(fiber_t, struct fiber *self, uint64_t ticket, bool take, int *result);
 
 /* ---- operations in a poller ------------------------------------------------------------------*/
 /* One operation from start to end: submits, parks, retries. Its result, -errno, -ECANCELED,
