@@ -1,8 +1,6 @@
 /* The laws of poller/poller.h, on every backend: what is submitted comes back, once. */
 #include "stage.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -288,7 +286,8 @@ POLLER_LAW(poller, poll_knows_urgent_data)
 	close_both(st, pair);
 }
 
-/* Three readers and three writers of one full connection; each gets its own, nobody is forgotten. */
+/* Three readers and three writers of one full connection; each gets its own, nobody is forgotten.
+ * */
 POLLER_LAW(poller, several_wait_in_both_directions)
 {
 	enum { N = 3 };
@@ -364,45 +363,6 @@ POLLER_LAW(poller, a_reset_wakes_everybody)
 	cr_expect(stage_finish(st, &poll) & (POLLERR | POLLHUP));
 	stage_forget(st, pair[0]);
 	close(pair[0]);
-}
-
-POLLER_LAW(poller, its_descriptors_are_close_on_exec)
-{
-	int open = 0;
-
-	for (int fd = 3; fd < 256; fd++) {
-		char path[64], target[64] = "";
-
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		if (readlink(path, target, sizeof target - 1) < 0 ||
-		    (!strstr(target, "eventpoll") && !strstr(target, "eventfd")))
-			continue;
-		cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC, "%d is %s", fd, target);
-		open++;
-	}
-	cr_expect(open >= 1);
-	(void)st;
-}
-
-/* Who waits on a number that a closing poller watches is not forgotten. */
-POLLER_LAW(poller, a_closing_poller_hands_over_what_it_watches)
-{
-	struct stage second = {.ops = st->ops};
-	int pair[2];
-	char buffer[16];
-
-	cr_assert(second.ops->open(&second.poller) == 0);
-	list_init(&second.back);
-	law_tcp_pair(pair);
-	struct task first = stage_recv(pair[0], buffer, sizeof buffer, 0);
-	stage_start(&second, &first); /* watched by `second` */
-	struct task t = stage_recv(pair[0], buffer, sizeof buffer, 0);
-	cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);
-	cr_expect(stage_cancel(&second, &first));
-	second.ops->close(second.poller);
-	push(pair[1], "hello");
-	cr_expect(stage_finish(st, &t) == 5);
-	close_both(st, pair);
 }
 
 Test(poller, is_chosen_by_name, .timeout = 10)

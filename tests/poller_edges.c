@@ -211,7 +211,7 @@ POLLER_LAW(poller_edges, a_short_read_saves_the_attempt_and_loses_nothing)
 	close(pair[1]);
 }
 
-/* ---- many waiters, one edge --------------------------------------------------------------------*/
+/* ---- many waiters, one edge -------------------------------------------------------------------*/
 POLLER_LAW(poller_edges, three_connections_for_three_in_accept)
 {
 	enum { N = 3 };

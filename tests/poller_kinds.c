@@ -1,5 +1,5 @@
-/* What kinds of descriptors there are, and what each needs so that no attempt blocks the thread, raises
- * SIGPIPE, or changes a flag that others see. */
+/* What kinds of descriptors there are, and what each needs so that no attempt blocks the thread,
+ * raises SIGPIPE, or changes a flag that others see. */
 #include "stage.h"
 
 #include <fcntl.h>
@@ -7,9 +7,9 @@
 #include <pty.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -38,15 +38,15 @@ static struct task connect_task(int fd, const void *peer, socklen_t bytes)
 				    .peer_bytes = bytes}};
 }
 
-/* ---- files -------------------------------------------------------------------------------------*/
+/* ---- files ------------------------------------------------------------------------------------*/
 POLLER_LAW(poller_kinds, files_and_directories_are_for_helpers)
 {
-	char byte, name[] = "/tmp/poller-XXXXXX";
+	char byte;
 	struct iovec iov = {&byte, 1};
-	int file = mkstemp(name), folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int file = memfd_create("poller", MFD_CLOEXEC);
+	int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fds[] = {file, folder};
 
-	unlink(name);
 	for (int i = 0; i < 2; i++) {
 		struct task in = stage_read(fds[i], &iov), out = stage_write(fds[i], &iov);
 		struct task poll = stage_poll(fds[i], POLLIN | POLLOUT);
@@ -78,7 +78,7 @@ POLLER_LAW(poller_kinds, null_and_zero_never_wait)
 	forget_and_close(st, zero);
 }
 
-/* ---- pipes, ttys, events -----------------------------------------------------------------------*/
+/* ---- pipes, ttys, events ----------------------------------------------------------------------*/
 POLLER_LAW(poller_kinds, a_blocking_pipe_blocks_nobody_and_stays_blocking)
 {
 	static char bulk[1 << 20];
@@ -105,8 +105,8 @@ POLLER_LAW(poller_kinds, a_blocking_pipe_blocks_nobody_and_stays_blocking)
 	forget_and_close(st, ends[1]);
 }
 
-/* Waiting is the poller's, so that it can be cancelled; the read is a helper's, because another process
- * at the same tty may be faster. */
+/* Waiting is the poller's, so that it can be cancelled; the read is a helper's, because another
+ * process at the same tty may be faster. */
 POLLER_LAW(poller_kinds, a_blocking_tty_is_waited_for_and_then_for_helpers)
 {
 	char buffer[64];
@@ -146,7 +146,7 @@ POLLER_LAW(poller_kinds, an_eventfd_is_waited_for)
 	}
 }
 
-/* ---- SIGPIPE -----------------------------------------------------------------------------------*/
+/* ---- SIGPIPE ----------------------------------------------------------------------------------*/
 static volatile sig_atomic_t pipe_signals;
 
 static void on_sigpipe(int number)
@@ -213,7 +213,7 @@ POLLER_LAW(poller_kinds, no_sigpipe_whatever_the_kernel_can)
 	cr_expect(pipe_signals == 1);
 }
 
-/* ---- connections -------------------------------------------------------------------------------*/
+/* ---- connections ------------------------------------------------------------------------------*/
 POLLER_LAW(poller_kinds, accept_on_a_blocking_listener_is_for_helpers)
 {
 	struct sockaddr_in name;

@@ -76,8 +76,8 @@ static enum tried receive_message(struct poller_op *op, struct msghdr *msg, int 
 	return TRIED_DONE;
 }
 
-/* A Unix datagram socket is told when the receiver that it is connected to has room again, but not of
- * any other; it is writable all the time, and says so with an edge after each attempt. */
+/* A Unix datagram socket is told when the receiver that it is connected to has room again, but not
+ * of any other; it is writable all the time, and says so with an edge after each attempt. */
 static bool lacks_edge(const struct msghdr *msg, unsigned nature, int error)
 {
 	return error == EAGAIN && msg->msg_name && nature & NATURE_UNIX &&

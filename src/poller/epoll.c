@@ -20,7 +20,10 @@
 #include "poller/orphans.h"
 #include "poller/young.h"
 
-enum { EVENTS = 256 };
+enum {
+	EVENTS = 256,
+	ADD_TRIES = 16,
+};
 
 static const uint64_t BELL = UINT64_MAX;
 
@@ -56,19 +59,23 @@ static uint64_t tag(int fd, uint32_t generation)
 	return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
-static int add(struct ready *r, int fd, uint32_t generation)
-{
-	int e = control(poller_of(r), EPOLL_CTL_ADD, fd, EVERYTHING, tag(fd, generation));
-
-	/* The same file under the same number, of an older generation: dup2 brought it back. */
-	if (e == -EEXIST)
-		e = control(poller_of(r), EPOLL_CTL_MOD, fd, EVERYTHING, tag(fd, generation));
-	return e;
-}
-
 static int check(struct ready *r, int fd, uint32_t generation)
 {
 	return control(poller_of(r), EPOLL_CTL_MOD, fd, EVERYTHING, tag(fd, generation));
+}
+
+static int add(struct ready *r, int fd, uint32_t generation)
+{
+	int e, tries = 0;
+
+	do {
+		e = control(poller_of(r), EPOLL_CTL_ADD, fd, EVERYTHING, tag(fd, generation));
+		/* The same file under the same number, watched in an older generation: dup2
+		 * brought it back. And it may be replaced between the two calls. */
+		if (e == -EEXIST)
+			e = check(r, fd, generation);
+	} while (e == -ENOENT && ++tries < ADD_TRIES);
+	return e;
 }
 
 static void drop(struct ready *r, int fd)

@@ -15,7 +15,8 @@ struct ready_kernel {
 	/* Watches the number, edge-triggered, in both directions; what is ready already is
 	 * reported. -EPERM: not a thing that can be waited for. -EBADF, -ENOMEM, -ENOSPC. */
 	int (*add)(struct ready *, int fd, uint32_t generation);
-	/* The same for a number that is watched. -ENOENT: it means another file by now; -EBADF. */
+	/* The same for a number that is watched. -ENOENT, -EPERM: it means another file by now,
+	 * in the second case one that cannot be waited for; -EBADF. */
 	int (*check)(struct ready *, int fd, uint32_t generation);
 	void (*remove)(struct ready *, int fd);
 	void (*wake)(struct ready *);

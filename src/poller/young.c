@@ -10,7 +10,8 @@
  *	SLOT_NO_EDGE                   the writers try again, and it goes on:
  *	somebody began to wait lately  queued again.
  *	otherwise                      checked. -ENOENT: it means another file; it is watched anew,
- *	                               and what is ready is reported. -EBADF: all come back so.
+ *	                               and what is ready is reported. -EPERM: one that cannot be
+ *	                               watched; all try again. -EBADF: all come back so.
  *
  * The queue is the poller thread's own, in the order of time. An idle poller is woken once an age
  * while it is not empty, and checks as many as there are. A busy one checks seldom enough not to be
@@ -82,7 +83,7 @@ static unsigned check(struct ready *r, struct slot *s, struct list *back)
 	struct ready *home = watch_home(s);
 	int e = home->kernel->check(home, s->fd, s->generation);
 
-	if (e == -ENOENT)
+	if (e == -ENOENT || e == -EPERM)
 		return watch_anew(r, s, back);
 	if (e != -EBADF)
 		return 0;
