@@ -33,6 +33,10 @@
 #endif
 
 #define CONTROL	0
+#define R15	8
+#define R14	16
+#define R13	24
+#define R12	32
 #define RBX	40
 #define RBP	48
 #define RETURN	56
@@ -128,17 +132,18 @@
 /* _Noreturn void arch_leave(void *to, uintptr_t message)
  *	rdi	the context to resume
  *	rsi	the word for it
- *	rax	what arch_switch returns over there */
+ *	rax	what arch_switch returns over there
+ * It has no frame of its own, so here the unwind rules change with the exchange. */
 	function arch_leave
 	movq	%rsi, %rax
 	movq	%rdi, %rsp		/* the exchange: nothing of this context is kept */
 	.cfi_def_cfa_offset FRAME
 	.cfi_offset rbp, RBP - FRAME
 	.cfi_offset rbx, RBX - FRAME
-	.cfi_offset r12, RBX - 8 - FRAME
-	.cfi_offset r13, RBX - 16 - FRAME
-	.cfi_offset r14, RBX - 24 - FRAME
-	.cfi_offset r15, RBX - 32 - FRAME
+	.cfi_offset r12, R12 - FRAME
+	.cfi_offset r13, R13 - FRAME
+	.cfi_offset r14, R14 - FRAME
+	.cfi_offset r15, R15 - FRAME
 	ldmxcsr	CONTROL(%rsp)
 	fldcw	CONTROL + 4(%rsp)
 	addq	$8, %rsp
@@ -175,10 +180,10 @@ arch_entry:
 	leaq	.Lfirst(%rip), %rcx
 	movq	%rdx, CONTROL(%rax)
 	xorl	%edx, %edx		/* r12-r15: anything would do; so every time the same */
-	movq	%rdx, 8(%rax)
-	movq	%rdx, 16(%rax)
-	movq	%rdx, 24(%rax)
-	movq	%rdx, 32(%rax)
+	movq	%rdx, R15(%rax)
+	movq	%rdx, R14(%rax)
+	movq	%rdx, R13(%rax)
+	movq	%rdx, R12(%rax)
 	movq	%rsi, RBX(%rax)
 	movq	%rdx, RBP(%rax)
 	movq	%rcx, RETURN(%rax)
