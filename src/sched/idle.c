@@ -205,8 +205,6 @@ static void sleep_in_poller(struct worker *w, struct list *back)
 	struct runtime *rt = w->runtime;
 	bool all = all_are_idle(rt), watch = false;
 
-	if (!inbox_sleep(&w->inbox))
-		return;
 	os_barrier(); /* pairs with itself: of two last workers one sees both asleep */
 	if (all || all_are_idle(rt))
 		runtime_quiet(rt);
@@ -219,8 +217,6 @@ static void sleep_in_poller(struct worker *w, struct list *back)
 			     0 : sleep_until(w, watch), back);
 	if (watch)
 		atomic_store_explicit(&rt->watching, false, memory_order_relaxed);
-	if (inbox_wake_up(&w->inbox))
-		w->wakes_owed++;
 }
 
 bool idle_sleep(struct worker *w)
@@ -236,9 +232,15 @@ bool idle_sleep(struct worker *w)
 	w->now = os_now();
 	trim(w);
 	list_init(&back);
+	/* Asleep in the inbox first, and listed then: or an offer would take us off the list and
+	 * find nobody to wake, just before we sleep after all. */
+	if (!inbox_sleep(&w->inbox))
+		return true;
 	become_idle(w);
 	if (rt->workers == 1 || !more_anywhere(w))
 		sleep_in_poller(w, &back);
+	if (inbox_wake_up(&w->inbox))
+		w->wakes_owed++;
 	become_busy(w);
 	wait_ops_back(&back);
 	if (w->timers.count) {
