@@ -66,7 +66,7 @@ def record(results, row, who, lines):
                     float(target) if who == suite.FIBER else 0, int(operations))
 
 
-def participants(workload, ours, rivals, have, results, rows):
+def participants(workload, ours, rivals, results, rows):
     """[(who, {our row: (program, its row)})], and a reason for every cell that stays empty."""
     everybody = [(suite.FIBER, {row: (ours / workload.program, row) for row in rows})]
     for name in workload.rivals:
@@ -87,14 +87,14 @@ def participants(workload, ours, rivals, have, results, rows):
     return everybody
 
 
-def measure(workload, ours, rivals, have, rounds, quick, only, progress):
+def measure(workload, ours, rivals, rounds, quick, only, progress):
     results = Results()
     rows = [r for r in rows_of(ours / workload.program)
             if not (quick and r in workload.slow) and (not only or r == only)]
-    everybody = participants(workload, ours, rivals, have, results, rows)
+    everybody = participants(workload, ours, rivals, results, rows)
     for row in rows:
         # The first round meets cold caches and memory that the machine's host has yet to provide.
-        for number in range(0 if not quick else 1, rounds + 1):
+        for number in range(1 if quick else 0, rounds + 1):
             progress(f'{row}: round {number} of {rounds}')
             for who, taken in everybody:
                 if row not in taken:

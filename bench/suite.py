@@ -127,10 +127,11 @@ class Server:
 
 LOOP = 'epoll loop'
 FIBER = 'fiber'
+SPINNING = 'fiber, idle spin'
 SERVERS = [
     Server(LOOP, ('{rivals}/echo_epoll',)),
     Server(FIBER, ('{ours}/bench-echo-fiber',)),
-    Server('fiber, idle spin', ('{ours}/bench-echo-fiber', '--spin', '1000000'), only=(1,)),
+    Server(SPINNING, ('{ours}/bench-echo-fiber', '--spin', '1000000'), only=(1,)),
     Server('epoll loop, spinning', ('{rivals}/echo_epoll', 'spin'), only=(1,)),
     Server('libuv', ('{rivals}/echo_uv',), 'libuv1-dev'),
     Server('Tokio', ('{rivals}/tokio-echo',), 'librust-tokio-dev'),
