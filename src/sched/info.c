@@ -24,7 +24,7 @@ static const char *state_name(const struct fiber *f, const struct worker *home, 
 {
 	if (!(state & STATE_STARTED))
 		return "new";
-	if (home && atomic_load_explicit(&home->current, memory_order_relaxed) == f)
+	if (home && worker_current(home) == f)
 		return "running";
 	if (is_waiting(claim))
 		return "parked";

@@ -51,6 +51,21 @@ void wait_wake(struct fiber *f)
 	}
 }
 
+/* ---- who calls --------------------------------------------------------------------------------*/
+_Static_assert(offsetof(struct worker, place) == 0, "a worker is a place");
+
+/* Blocks and workers are never unmapped: an identity whose fiber ended long ago does no harm. */
+bool wait_elsewhere(uintptr_t identity)
+{
+	struct fiber *f = (struct fiber *)identity;
+	struct worker *home;
+
+	if (identity & WAIT_IS_THREAD)
+		return true;
+	home = atomic_load_explicit(&f->home, memory_order_relaxed);
+	return home && home != worker_self() && worker_current(home) == f;
+}
+
 /* ---- the waiter ------------------------------------------------------------------------------*/
 struct fiber *wait_self(void)
 {

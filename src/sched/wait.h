@@ -39,11 +39,13 @@
 #define FB_WAIT_H
 
 #include <fiber.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "base/must.h"
 
 struct fiber;
 struct poller;
@@ -85,6 +87,47 @@ bool wait_on_fiber(void);
 int wait_check(void);
 /* Law 4: call when an operation ended without parking. Every 64th yields and runs the timers. */
 void wait_done(void);
+
+/* ---- who calls, inline ------------------------------------------------------------------------*/
+/* For calls of a few nanoseconds. Only where nothing before them in the function, or in whoever it
+ * is inlined into, can have parked: a compiler may keep the address of a thread-local, and the
+ * fiber be on another thread by then. */
+
+/* A worker begins with this (worker.h), so that nobody here needs to know more of it. */
+struct wait_place {
+	_Atomic(struct fiber *) running;
+	unsigned brief;             /* brief calls so far */
+};
+struct worker;
+extern __thread struct worker *worker_mine __attribute__((__visibility__("hidden")));
+
+enum { WAIT_IS_THREAD = 4 };    /* a bit of an identity: a plain thread's */
+
+/* Who calls, in one word: not 0, its two lowest bits free, the same on whichever thread the fiber
+ * runs. It takes no memory, unlike wait_self. When a fiber or thread has ended another one may
+ * have its word. */
+static inline uintptr_t wait_identity(void)
+{
+	struct wait_place *here = (struct wait_place *)worker_mine;
+
+	if (likely(here != NULL))
+		return (uintptr_t)atomic_load_explicit(&here->running, memory_order_relaxed);
+	return (uintptr_t)&worker_mine | WAIT_IS_THREAD;
+}
+
+/* Is it running at this moment, on another thread than the caller's? Of a plain thread nobody can
+ * tell: true. For whoever would rather spin than park; outdated when it returns. */
+bool wait_elsewhere(uintptr_t identity);
+
+/* Law 4 for calls of a few nanoseconds that are not cancellation points: every 64th counts as one
+ * wait_done. May yield. */
+static inline void wait_brief(void)
+{
+	struct wait_place *here = (struct wait_place *)worker_mine;
+
+	if (likely(here != NULL) && unlikely(++here->brief % 64 == 0))
+		wait_done();
+}
 
 /* Starts a wait; returns its ticket (never 0). From here on the fiber must call wait_park,
  * wait_park_op or wait_abandon. `object` is shown by fiber_info. */

@@ -27,7 +27,7 @@ struct queue {
 
 struct worker {
 	/* The owner's. */
-	_Atomic(struct fiber *) current; /* who runs; &loop between fibers; others may look */
+	struct wait_place place;        /* first. Who runs; &loop between fibers; others may look */
 	struct fiber *next;             /* woken by the running one: before the queue */
 	struct queue ready;             /* runnable, first come first served; also new placed
 	                                 * ones */
@@ -110,12 +110,12 @@ void worker_set_self(struct worker *);
 
 static inline struct fiber *worker_current(const struct worker *w)
 {
-	return atomic_load_explicit(&w->current, memory_order_relaxed);
+	return atomic_load_explicit(&w->place.running, memory_order_relaxed);
 }
 
 static inline void worker_show(struct worker *w, struct fiber *f)
 {
-	atomic_store_explicit(&w->current, f, memory_order_relaxed);
+	atomic_store_explicit(&w->place.running, f, memory_order_relaxed);
 }
 
 /* ---- worker.c: queues ------------------------------------------------------------------------*/
