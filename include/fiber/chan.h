@@ -83,8 +83,10 @@ typedef struct fiber_case {
 
 /* Waits until one of n cases can go, and does it: exactly one. Among several that can, each has the
  * same chance. The losers leave nothing behind: nothing was sent, received or joined. A case on a
- * closed channel can go, with result -EPIPE; so can one that makes no sense (no such fiber, a bad
- * descriptor, no channel), with that error as its result.
+ * closed channel can go, with result -EPIPE; so can one that makes no sense (no channel; a bad
+ * descriptor; no events, or others than those three; no such fiber, the caller itself, or one that
+ * somebody else joins), with that error as its result. A case does not meet another of the same
+ * select.
  *
  * May park. A cancellation point.
  *
@@ -92,7 +94,8 @@ typedef struct fiber_case {
  *	-ECANCELED      interrupted
  *	-ETIMEDOUT      (until) `when` has passed
  *	-EAGAIN         (now) none could go at once; never parks, and is no cancellation point
- *	-EINVAL         cases is NULL, n is larger than 65,536, or an op is unknown
+ *	-EINVAL         cases is NULL though n is not 0, n is larger than 65,536, or an op is unknown
+ *	-ENOMEM         (more than 8 cases) no memory
  *	-EPERM          a READY case on a plain thread, which has no poller */
 FIBER_CHECKED int fiber_select(fiber_case_t *cases, size_t n);
 FIBER_CHECKED int fiber_select_until(fiber_case_t *cases, size_t n, int64_t when);

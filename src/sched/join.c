@@ -37,7 +37,10 @@ static int refuse(const struct fiber *f, uint64_t generation, uint64_t word)
 
 	if (word == JOIN_WORD(generation, JOIN_DETACHED))
 		return -EINVAL;
-	return now == generation && JOIN_LOW(word) >= JOIN_CODES ? -EBUSY : -ESRCH;
+	if (now != generation)
+		return -ESRCH;
+	/* TAKEN: its joiner has been told; but if that had lost meanwhile, it gives it back. */
+	return JOIN_LOW(word) >= JOIN_CODES || JOIN_LOW(word) == JOIN_TAKEN ? -EBUSY : -ESRCH;
 }
 
 /* Registered, and the wait has begun. */

@@ -7,7 +7,7 @@ static inline void copy(void *to, const void *from, size_t bytes)
 {
 	if (likely(bytes == sizeof(uint64_t)))
 		memcpy(to, from, sizeof(uint64_t)); /* most items are a word or a pointer */
-	else
+	else if (bytes > 0) /* of no bytes the pointers may be NULL, which memcpy forbids */
 		memcpy(to, from, bytes);
 }
 

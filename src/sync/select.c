@@ -1,7 +1,6 @@
 /* select.c - one of several cases.
  *
- * Two rounds. The first tries each case in turn, beginning at a random one, and waits for none. If
- * none can go, the second begins one wait, and enters it in the queue of each case with the case's
+ * Two rounds. The first tries each case, in a random order, and waits for none. If none can go, the second begins one wait, and enters it in the queue of each case with the case's
  * number as its index; whoever can let a case go claims the wait, and with it the case. Entering,
  * each case is looked at once more under its guard: if it can go by now, the wait is withdrawn -
  * claimed by oneself - before anything is done; if that comes too late, another case has won, and
@@ -16,7 +15,8 @@
 #include "poller/poller.h"
 #include "sync/chan.h"
 
-enum { MOST = 65536, FEW = 8 };
+enum { MOST = 65536, FEW = 8 }; /* cases; so many are kept on the stack */
+_Static_assert(MOST - 1 <= UINT16_MAX, "struct selection, order");
 
 struct entry {
 	struct chan_waiter waiter;
@@ -27,6 +27,7 @@ struct entry {
 struct selection {
 	fiber_case_t *cases;
 	size_t n;
+	uint16_t *order;        /* of the first round: which case is next */
 	struct fiber *self;
 	uint64_t ticket;
 	struct entry *entry;
@@ -35,18 +36,12 @@ struct selection {
 /* What a round found: a case's index, or */
 enum { NONE = -1, AGAIN = -2, LOST = -3 };
 
-/* xorshift, Marsaglia 2003; fairness needs no better. One state for all: a lost update is harmless.
- * */
-static size_t random_below(size_t n)
+/* xorshift, Marsaglia 2003: never 0, and good enough for fairness. */
+static uint32_t next_random(uint32_t x)
 {
-	static _Atomic uint32_t state = 2463534242;
-	uint32_t x = atomic_load_explicit(&state, memory_order_relaxed);
-
 	x ^= x << 13;
 	x ^= x >> 17;
-	x ^= x << 5;
-	atomic_store_explicit(&state, x, memory_order_relaxed);
-	return x % n;
+	return x ^ x << 5;
 }
 
 static bool sends(const fiber_case_t *c)
@@ -64,8 +59,12 @@ static int nonsense(const fiber_case_t *c)
 {
 	if (c->op == FIBER_OP_SEND || c->op == FIBER_OP_RECV)
 		return !c->chan || (sends(c) && !c->item && c->chan->item_bytes) ? -EINVAL : 0;
+	if (c->op == FIBER_OP_READY && c->fd < 0)
+		return -EBADF;
 	if (c->op == FIBER_OP_READY)
-		return c->fd < 0 ? -EBADF : 0;
+		return !c->events || c->events & ~(POLLIN | POLLOUT | POLLPRI) ? -EINVAL : 0;
+	if (c->op == FIBER_OP_JOIN) /* it would find itself still running, for ever */
+		return c->fiber.id && fiber_equal(c->fiber, fiber_self()) ? -EDEADLK : 0;
 	return 0;
 }
 
@@ -128,17 +127,27 @@ static bool try_case(fiber_case_t *c)
 	}
 }
 
-static int try_all(fiber_case_t *cases, size_t n)
+/* One by one in a random order (Fisher and Yates), so that each that can go is as likely to come
+ * first as any other. In the order in which they stand, from a random one on, whoever stands behind
+ * many that cannot go would win all their chances. */
+static int try_all(struct selection *s)
 {
-	size_t first = n ? random_below(n) : 0;
+	static _Atomic uint32_t state = 2463534242; /* for all: a lost update is harmless */
+	uint32_t x = atomic_load_explicit(&state, memory_order_relaxed);
+	int won = NONE;
 
-	for (size_t i = 0; i < n; i++) {
-		size_t at = first + i < n ? first + i : first + i - n;
+	for (size_t i = 0; i < s->n; i++)
+		s->order[i] = (uint16_t)i;
+	for (size_t i = 0; i < s->n && won == NONE; i++) {
+		size_t drawn = i + (x = next_random(x)) % (s->n - i);
+		uint16_t at = s->order[drawn];
 
-		if (try_case(&cases[at]))
-			return (int)at;
+		s->order[drawn] = s->order[i];
+		if (try_case(&s->cases[at]))
+			won = at;
 	}
-	return NONE;
+	atomic_store_explicit(&state, x, memory_order_relaxed);
+	return won;
 }
 
 /* ---- the second round ------------------------------------------------------------------------*/
@@ -286,7 +295,7 @@ static int wait_for_one(struct selection *s, int64_t until)
 	return leave_all(s, won);
 }
 
-static int select_loop(struct selection *s, int64_t until)
+static int wait_in_turns(struct selection *s, int64_t until)
 {
 	int r;
 
@@ -294,9 +303,40 @@ static int select_loop(struct selection *s, int64_t until)
 		for (size_t i = 0; i < s->n; i++)
 			s->entry[i].entered = false;
 		r = wait_for_one(s, until);
-		if (r == AGAIN && (r = try_all(s->cases, s->n)) == NONE)
+		if (r == AGAIN && (r = try_all(s)) == NONE)
 			r = AGAIN;
 	} while (r == AGAIN);
+	return r;
+}
+
+/* Only the worker that submitted an operation can take it back. */
+static bool must_stay(const struct selection *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->cases[i].op == FIBER_OP_READY)
+			return true;
+	return false;
+}
+
+/* None could go at once. */
+static NOINLINE int wait_for_any(struct selection *s, int64_t until)
+{
+	struct entry few[FEW];
+	bool stays = must_stay(s), pinned;
+	int r;
+
+	s->self = wait_self();
+	if (!s->self)
+		return wait_why();
+	s->entry = s->n <= FEW ? few : malloc(s->n * sizeof *s->entry);
+	if (!s->entry)
+		return -ENOMEM;
+	pinned = stays && fiber_pin();
+	r = wait_in_turns(s, until);
+	if (stays)
+		fiber_unpin(pinned);
+	if (s->entry != few)
+		free(s->entry);
 	return r;
 }
 
@@ -316,25 +356,21 @@ static int check(const fiber_case_t *cases, size_t n)
 
 PUBLIC int fiber_select_until(fiber_case_t *cases, size_t n, int64_t when)
 {
-	struct entry few[FEW];
-	struct selection s = { .cases = cases, .n = n, .entry = few };
+	uint16_t few[FEW];
+	struct selection s = { .cases = cases, .n = n, .order = few };
 	int r = check(cases, n);
 
 	if (r < 0 || (r = wait_check()) < 0)
 		return r;
-	r = try_all(cases, n);
-	if (r != NONE) {
-		wait_done();
-		return r;
-	}
-	s.self = wait_self();
-	if (!s.self)
-		return wait_why();
-	if (n > FEW && !(s.entry = malloc(n * sizeof *s.entry)))
+	if (n > FEW && !(s.order = malloc(n * sizeof *s.order)))
 		return -ENOMEM;
-	r = select_loop(&s, when);
-	if (n > FEW)
-		free(s.entry);
+	r = try_all(&s);
+	if (r == NONE)
+		r = wait_for_any(&s, when);
+	else
+		wait_done();
+	if (s.order != few)
+		free(s.order);
 	return r;
 }
 
@@ -345,10 +381,16 @@ PUBLIC int fiber_select(fiber_case_t *cases, size_t n)
 
 PUBLIC int fiber_select_now(fiber_case_t *cases, size_t n)
 {
+	uint16_t few[FEW];
+	struct selection s = { .cases = cases, .n = n, .order = few };
 	int r = check(cases, n);
 
 	if (r < 0)
 		return r;
-	r = try_all(cases, n);
+	if (n > FEW && !(s.order = malloc(n * sizeof *s.order)))
+		return -ENOMEM;
+	r = try_all(&s);
+	if (s.order != few)
+		free(s.order);
 	return r == NONE ? -EAGAIN : r;
 }
