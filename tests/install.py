@@ -3,18 +3,16 @@
 
 	tests/install.py BUILD_DIRECTORY CC
 
-Installs into a temporary directory, then compiles a small program against the shared and the static
-library with nothing but what pkg-config says, and runs both."""
+Installs into a temporary directory, then compiles a small program that includes every public
+header, against the shared and the static library, with nothing but what pkg-config says, and runs
+both."""
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
 
 PROGRAM = r"""
-#include <fiber.h>
-#include <fiber/io.h>
-#include <fiber/net.h>
-
 static int hello(void *arg)
 {
 	fiber_yield();
@@ -44,6 +42,11 @@ def find(folder, name):
     sys.exit(f"{name} was not installed")
 
 
+def public_headers():
+    folder = pathlib.Path(__file__).resolve().parent.parent / "include"
+    return sorted(str(header.relative_to(folder)) for header in folder.rglob("*.h"))
+
+
 def main():
     build, cc = sys.argv[1], sys.argv[2]
     with tempfile.TemporaryDirectory() as stage:
@@ -60,6 +63,7 @@ def main():
                   for flag in run("pkg-config", "--static", "--libs", "fiber", env=where)]
         source = os.path.join(stage, "program.c")
         with open(source, "w", encoding="ascii") as file:
+            file.writelines(f"#include <{header}>\n" for header in public_headers())
             file.write(PROGRAM)
         for name, libs in (("shared", shared), ("static", static)):
             program = os.path.join(stage, name)
