@@ -1,4 +1,4 @@
-/* fiber/sync.h - locks, conditions, counters.                               SPDX-License-Identifier: MIT
+/* fiber/sync.h - locks, conditions, counters. SPDX-License-Identifier: MIT
  *
  * They work between fibers, between plain threads, and between the two. A fiber that has to wait is
  * parked, and its worker goes on with others; a plain thread that has to wait is blocked.
@@ -45,7 +45,7 @@ typedef struct fiber_mutex { uintptr_t private_[5]; } fiber_mutex_t;
 #define FIBER_RECURSIVE_MUTEX_INIT {{0, 0, 0, 0, 1}}
 
 enum {                                 /* flags of fiber_mutex_init */
-	FIBER_RECURSIVE = 1u << 0,         /* its holder may lock it again, and unlocks it as often */
+	FIBER_RECURSIVE = 1u << 0,         /* its holder may lock it again; unlocks as often */
 };
 
 /* Makes *mutex an unlocked mutex. Never parks. Returns 0, or -EINVAL: NULL, or unknown flags. */
