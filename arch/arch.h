@@ -38,4 +38,19 @@ uintptr_t arch_switch_bare(void **save, void *to, uintptr_t message, uint64_t co
 /* Goes on in `to` and gives this context up: saves nothing, so it costs less than a switch. */
 _Noreturn void arch_leave(void *to, uintptr_t message);
 
+/* Where a function that ran on an empty stack wants to go on: a suspended context, or another empty
+ * stack: its top, aligned to 16, with bit 0 set. */
+struct arch_next {
+	void *context;
+	uintptr_t message;
+};
+typedef struct arch_next arch_start_fn(uintptr_t message);
+
+/* Saves this context and calls entry(message) at the aligned top of an empty stack; when entry
+ * returns, goes on where it says. Another empty stack is entered in the same way. The same as a
+ * frame, a switch and a leave, but every return is matched by a call: if entry goes on in the
+ * context that started it, the processor predicts all of them. */
+uintptr_t arch_start(void **save, void *top, arch_start_fn *entry, uintptr_t message,
+		     uint64_t control_words);
+
 #endif

@@ -89,6 +89,30 @@
 	restore	rbp
 	.endm
 
+	/* The exchange has led into a suspended context: from here on the rules are its frame's. */
+	.macro	rules_of_frame
+	.cfi_def_cfa rsp, FRAME
+	.cfi_offset rip, RETURN - FRAME	/* not restore: libgcc takes that for "unsaved" */
+	.cfi_offset rbp, RBP - FRAME
+	.cfi_offset rbx, RBX - FRAME
+	.cfi_offset r12, R12 - FRAME
+	.cfi_offset r13, R13 - FRAME
+	.cfi_offset r14, R14 - FRAME
+	.cfi_offset r15, R15 - FRAME
+	.endm
+
+	/* ... onto an empty stack, which nobody called: walks end here. */
+	.macro	rules_of_entry
+	.cfi_def_cfa rsp, 16
+	.cfi_undefined rip
+	.cfi_same_value rbp
+	.cfi_same_value rbx
+	.cfi_same_value r12
+	.cfi_same_value r13
+	.cfi_same_value r14
+	.cfi_same_value r15
+	.endm
+
 	.text
 
 /* uintptr_t arch_switch(void **save, void *to, uintptr_t message)
@@ -137,13 +161,7 @@
 	function arch_leave
 	movq	%rsi, %rax
 	movq	%rdi, %rsp		/* the exchange: nothing of this context is kept */
-	.cfi_def_cfa_offset FRAME
-	.cfi_offset rbp, RBP - FRAME
-	.cfi_offset rbx, RBX - FRAME
-	.cfi_offset r12, R12 - FRAME
-	.cfi_offset r13, R13 - FRAME
-	.cfi_offset r14, R14 - FRAME
-	.cfi_offset r15, R15 - FRAME
+	rules_of_frame
 	ldmxcsr	CONTROL(%rsp)
 	fldcw	CONTROL + 4(%rsp)
 	addq	$8, %rsp
@@ -152,12 +170,42 @@
 	ret
 	end	arch_leave
 
-/* Where a context begins: the switch has returned here with rax = message, rbx = entry, and rsp at
- * the aligned top, as the psABI wants it right before a call (3.2.2, "The Stack Frame").
+/* uintptr_t arch_start(void **save, void *top, arch_start_fn *entry, uintptr_t message,
+ *			uint64_t control_words)
+ *	rdi	where the stack pointer of this context goes
+ *	rsi	the aligned top of an empty stack
+ *	rdx	what runs there; it returns rax = where to go on, rdx = the word for it
+ *	rcx	the word that entry gets
+ *	r8	the control words it begins with
+ *	rax	what arch_start returns when somebody switches back
+ * Goes on in arch_entry, where entry's call is matched by its return, as our caller's is by the ret
+ * there if that leads back to the context that started it: all of it is predicted. */
+	function arch_start
+	save_registers
+	subq	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	stmxcsr	CONTROL(%rsp)
+	fnstcw	CONTROL + 4(%rsp)
+	movq	%rsp, (%rdi)		/* suspended: from here on it may be resumed */
+	movq	%rdx, %rbx
+	movq	%r8, %r12
+	movq	%rcx, %rdi
+	xorl	%ebp, %ebp		/* where walks along frame pointers end */
+	leaq	-16(%rsi), %rsp		/* the exchange */
+	rules_of_entry
+	jmp	.Lempty
+	end	arch_start
+
+/* Where a context begins. Nothing called this, and "the return address is undefined" says so:
+ * walks end here.
  *
- * Nothing called this, and "the return address is undefined" says so: walks end here. Unwinders
- * look up "return address - 1", so the first resume lands one byte past a nop; without it they
- * would take the rules, and gdb the name, of the function above. */
+ * From a frame, the switch has returned here with rax = message, rbx = entry, and rsp at the
+ * aligned top, as the psABI wants it right before a call (3.2.2, "The Stack Frame"). Unwinders look
+ * up "return address - 1", so the first resume lands one byte past a nop; without it they would
+ * take the rules, and gdb the name, of the function above.
+ *
+ * From arch_start, rdi = message, rbx = entry, r12 = control words, and rsp 16 below the top. Entry
+ * returns rax = where to go on and rdx = the word for it. */
 	.type	arch_entry, @function
 	.p2align 4
 arch_entry:
@@ -168,7 +216,29 @@ arch_entry:
 .Lfirst:
 	movq	%rax, %rdi
 	call	*%rbx
-	ud2				/* entry must not return */
+	ud2				/* such an entry must not return */
+.Lempty:
+	rules_of_entry
+	movq	%r12, (%rsp)
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	call	*%rbx
+	testb	$1, %al
+	jne	.Lanother
+	movq	%rax, %rsp		/* the exchange: entry's stack is given up */
+	rules_of_frame
+	ldmxcsr	CONTROL(%rsp)
+	fldcw	CONTROL + 4(%rsp)
+	movq	%rdx, %rax
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	restore_registers
+	ret
+.Lanother:
+	rules_of_entry
+	movq	%rdx, %rdi
+	leaq	-17(%rax), %rsp		/* the exchange: rax was a top with bit 0 set */
+	jmp	.Lempty
 	end	arch_entry
 
 /* void *arch_frame(void *top, void (*entry)(uintptr_t message), uint64_t control_words)

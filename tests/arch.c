@@ -159,6 +159,50 @@ Test(arch, a_frame_stays_below_its_top, .timeout = 10)
 		cr_expect((unsigned char)below[i] == 0xa5, "byte %zu above it was written", i);
 }
 
+/* ---- starting ---------------------------------------------------------------------------------*/
+
+static uintptr_t started[2];
+static bool aligned[2];
+static uint64_t started_words[2];
+
+/* The first goes on with another empty stack, the second where it all began. */
+static struct arch_next start_twice(uintptr_t message)
+{
+	bool second = message >= 100;
+
+	started[second] = message;
+	started_words[second] = arch_control_words();
+	aligned[second] = (uintptr_t)__builtin_frame_address(0) % 16 == 0;
+	set_words(words(0x5f80, 0x0b7f));
+	if (second)
+		return (struct arch_next){ here, message + 1 };
+	return (struct arch_next){ stack + sizeof stack / 2 + 1, message + 100 };
+}
+
+static uintptr_t start_keeps_registers(void **save, void *entry, uintptr_t message)
+{
+	(void)entry;
+	return arch_start(save, top, start_twice, message, words(0x3f80, 0x077f));
+}
+
+Test(arch, what_is_started_gets_its_words_and_says_where_to_go_on, .timeout = 10)
+{
+	uint64_t in[REGISTERS], out[REGISTERS], random = law_seed();
+	uint64_t before = arch_control_words();
+
+	adversarial(in, &random);
+	switch_with(in, out, &here, NULL, 7, start_keeps_registers, before, 0);
+	for (int i = 0; i < REGISTERS; i++)
+		cr_expect(in[i] == out[i], "register %d: %#lx became %#lx", i, in[i], out[i]);
+	cr_expect(started[0] == 7 && started[1] == 107);
+	cr_expect(aligned[0] && aligned[1]);
+	cr_expect(started_words[0] == words(0x3f80, 0x077f));
+	cr_expect(started_words[1] == words(0x3f80, 0x077f));
+	cr_expect(arch_control_words() == before);
+	cr_expect(arch_start(&here, top, start_twice, 1, before) == 102);
+	cr_expect(arch_control_words() == before);
+}
+
 /* ---- control words ----------------------------------------------------------------------------*/
 
 /* Every rounding mode, flush and denormal bit of mxcsr, and rounding and precision of the x87, all

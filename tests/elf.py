@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-FUNCTIONS = ("arch_control_words", "arch_frame", "arch_leave", "arch_switch", "arch_switch_bare")
+FUNCTIONS = ("arch_control_words", "arch_frame", "arch_leave", "arch_start", "arch_switch",
+             "arch_switch_bare")
 OWN = ("arch_entry",)  # local
 
 

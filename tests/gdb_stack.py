@@ -63,12 +63,48 @@ def step_through(switch):
     return steps, sides, first
 
 
+def step_inside_entry():
+    """Through arch_entry as long as it lasts; how many instructions, and on which sides."""
+    steps, sides = 0, set()
+    while gdb.newest_frame().name() == "arch_entry":
+        context = on_context()
+        names, reason = backtrace()
+        if names != (["arch_entry"] if context else ["arch_entry", "start_main", "main"]):
+            findings.append(f"{steps} instructions into arch_entry: {names}")
+        if context and reason != gdb.FRAME_UNWIND_OUTERMOST:
+            findings.append(f"{steps} instructions into arch_entry: it goes on")
+        steps += 1
+        sides.add(context)
+        gdb.execute("stepi", to_string=True)
+    return steps, sides
+
+
+def step_through_start():
+    """At the first instruction of arch_start: there, into the second stack, and back again."""
+    start = [["arch_start", "start_main", "main"], ["arch_start"]]
+    while gdb.newest_frame().name() == "arch_start":
+        names, _ = backtrace()
+        if names != start[on_context()]:
+            findings.append(f"inside arch_start: {names}")
+        gdb.execute("stepi", to_string=True)
+    for wanted in {True}, {True}, {True, False}:
+        steps, sides = step_inside_entry()
+        if steps < 4 or sides != wanted:
+            findings.append(f"{steps} instructions of arch_entry, on the context's stack: {sides}")
+        while gdb.newest_frame().name() == "start_body":
+            gdb.execute("stepi", to_string=True)
+
+
 def check_switch():
-    for switch in SWITCHES:
+    for switch in SWITCHES + ("arch_start",):
         gdb.execute(f"break *{switch}", to_string=True)
     gdb.execute("run", to_string=True)
     rounds, first = 0, 0
     while gdb.selected_inferior().pid:
+        if gdb.newest_frame().name() == "arch_start":
+            step_through_start()
+            gdb.execute("continue", to_string=True)
+            continue
         steps, sides, firsts = step_through(gdb.newest_frame().name())
         if steps < 10 or sides != {False, True}:
             findings.append(f"a switch of {steps} instructions, on the context's stack: {sides}")

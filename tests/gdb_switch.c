@@ -1,5 +1,6 @@
 /* What gdb_stack.py steps through: two contexts, each switching away from inside a function of its
- * own, fully and bare; in the end one gives up. */
+ * own, fully and bare; in the end one gives up. Then two functions are started on empty stacks, one
+ * after the other, and return. */
 #include <stdint.h>
 
 #include "arch.h"
@@ -49,6 +50,21 @@ static void body(uintptr_t message)
 	give_up();
 }
 
+static char *const other_top = stack + sizeof stack / 2;
+
+struct arch_next start_body(uintptr_t message)
+{
+	if (message)
+		return (struct arch_next){ here, 0 };
+	return (struct arch_next){ other_top + 1, 1 };
+}
+
+static __attribute__((__noinline__)) void start_main(void)
+{
+	arch_start(&here, stack + sizeof stack, start_body, 0, control_words);
+	FRAME;
+}
+
 int main(void)
 {
 	control_words = arch_control_words();
@@ -57,5 +73,6 @@ int main(void)
 	leave_main();
 	leave_main_bare();
 	leave_main_bare();
+	start_main();
 	return 0;
 }

@@ -2,7 +2,8 @@
  *
  * The table of chunks is written under `guard`, and read without it: a chunk's pointer is published
  * with release, after its blocks were given their indices; fiber_at reads it with acquire. Free
- * blocks that no thread keeps for itself stand in `spare`, under the same guard. */
+ * blocks that no thread keeps for itself stand in `spare`, those that plain threads gave back in
+ * `lendable`, under the same guard. */
 #include "sched/fiber.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@ static struct spin guard;
 _Atomic(struct fiber *) fiber_chunk[FIBER_CHUNKS];
 static _Atomic uint32_t blocks = JOIN_CODES; /* handed out at least once */
 static struct fiber *spare;
+static struct fiber *lendable;
 
 uint32_t fiber_blocks(void)
 {
@@ -102,6 +104,28 @@ void fiber_cache_drain(struct fiber_cache *cache)
 	spare = cache->free;
 	spin_unlock(&guard);
 	*cache = (struct fiber_cache){0};
+}
+
+struct fiber *fiber_block_lend(void)
+{
+	struct fiber *f;
+
+	spin_lock(&guard);
+	f = lendable;
+	if (f)
+		lendable = f->next;
+	else
+		f = fresh();
+	spin_unlock(&guard);
+	return f;
+}
+
+void fiber_block_back(struct fiber *f)
+{
+	spin_lock(&guard);
+	f->next = lendable;
+	lendable = f;
+	spin_unlock(&guard);
 }
 
 void fiber_slab_fork_prepare(void)

@@ -187,6 +187,10 @@ struct fiber_cache {
 struct fiber *fiber_block_cold(struct fiber_cache *);
 void fiber_block_spill(struct fiber_cache *);
 void fiber_cache_drain(struct fiber_cache *);
+/* A plain thread's block. It never was a fiber's and never will be: a late word to a fiber, posted
+ * to an inbox, must not reach a thread. Its generation stays even, so no handle means it. */
+struct fiber *fiber_block_lend(void);
+void fiber_block_back(struct fiber *);
 
 /* A free block; NULL: no memory, or 16 million in use. */
 INLINE struct fiber *fiber_block_get(struct fiber_cache *cache)

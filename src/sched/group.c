@@ -124,7 +124,7 @@ static void count_out(struct group *g, struct group_member *m)
 	struct fiber *woken;
 
 	spin_lock(&g->guard);
-	if (list_linked(&m->link))
+	if (m && list_linked(&m->link)) /* else it did not come to be */
 		list_remove(&m->link);
 	g->running--;
 	woken = next_to_wake(g);
@@ -182,8 +182,10 @@ static int enter(struct group *g, struct group_member *m, const fiber_attr_t *at
 		 void *arg, const void *spawned_at)
 {
 	struct fiber *f;
-	int r = spawn_prepare(&f, attr, fn, arg, m, spawned_at);
+	int r;
 
+	m->group = g;
+	r = spawn_prepare(&f, attr, fn, arg, m, spawned_at);
 	if (r < 0)
 		return r;
 	m->fiber = fiber_handle(f);
@@ -207,25 +209,17 @@ PUBLIC int fiber_group_spawn(fiber_group_t *public, const fiber_attr_t *attr, fi
 	struct group_member *m;
 	int r;
 
-	if (!g || !fn)
+	if (!g)
 		return -EINVAL;
 	if ((r = wait_check()) < 0 || (r = count_in(g)) < 0)
 		goto failed;
 	m = calloc(1, sizeof *m);
-	if (!m) {
-		r = -ENOMEM;
-		m = NULL;
-		goto uncount;
-	}
-	m->group = g;
-	r = enter(g, m, attr, fn, arg, __builtin_return_address(0));
-	if (r == 0)
+	r = m ? enter(g, m, attr, fn, arg, __builtin_return_address(0)) : -ENOMEM;
+	if (r == 0) {
+		wait_done(); /* law 4 */
 		return 0;
-	free(m);
-uncount:
-	spin_lock(&g->guard);
-	g->running--;
-	spin_unlock(&g->guard);
+	}
+	count_out(g, m);
 failed:
 	spin_lock(&g->guard);
 	note(g, r);
@@ -270,6 +264,7 @@ static int await_none(struct group *g, struct fiber *self, enum wait_mode mode)
 	spin_lock(&g->guard);
 	if (g->running == 0) {
 		spin_unlock(&g->guard);
+		wait_done(); /* law 4 */
 		return 0;
 	}
 	if (g->owner) {

@@ -145,9 +145,11 @@ static NOINLINE int join_slowly(fiber_t handle, int *result)
 	if (self == f)
 		return -EDEADLK;
 	r = await(f, self, handle_generation(handle));
-	if (r == 0)
-		reap(f, result);
-	return r;
+	if (r < 0)
+		return r;
+	reap(f, result);
+	wait_done(); /* law 4: it may have ended long ago */
+	return 0;
 }
 
 /* The common case in one piece: a fiber joins, without a deadline, one that has not ended.

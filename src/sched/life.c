@@ -39,6 +39,13 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 	return NULL;
 }
 
+/* Makes room for another one. Before anybody can learn of the end: who awaited it may spawn. */
+INLINE void count_out(struct runtime *rt)
+{
+	if (unlikely(rt->options.fibers_max != 0))
+		atomic_fetch_sub_explicit(&rt->alive, 1, memory_order_relaxed);
+}
+
 /* Publishes the result. A joiner that this worker should run next, or NULL. The block may be
  * somebody else's afterwards. */
 INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
@@ -48,8 +55,6 @@ INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
 	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed), mine;
 
 	f->result = result;
-	if (unlikely(w->runtime->options.fibers_max != 0))
-		atomic_fetch_sub_explicit(&w->runtime->alive, 1, memory_order_relaxed);
 	count_up(&w->ended);
 	for (;;) {
 		uint32_t low = JOIN_LOW(word);
@@ -80,9 +85,12 @@ INLINE struct fiber *successor(struct worker *w, struct fiber *joiner)
 	return next ? next : &w->loop;
 }
 
-INLINE NO_SANITIZE_THREAD _Noreturn void leave(struct worker *w, struct fiber *next,
-						      struct stack *dead)
+/* Where the worker goes on when this fiber is no more. */
+INLINE NO_SANITIZE_THREAD struct arch_next leave(struct worker *w, struct fiber *next,
+						 struct stack *dead)
 {
+	struct arch_next where = { next->sp, (uintptr_t)dead | SWITCH_DEAD };
+
 	worker_show(w, next);
 	count_up(&w->switches);
 #if defined(FB_ASAN)
@@ -91,10 +99,13 @@ INLINE NO_SANITIZE_THREAD _Noreturn void leave(struct worker *w, struct fiber *n
 #if defined(FB_TSAN)
 	sanitize_switch(fiber_cold(next)->sanitizer);
 #endif
-	arch_leave(next->sp, (uintptr_t)dead | SWITCH_DEAD);
+#if !SWITCH_STARTS /* a sanitizer has been told that we are gone: not even a return is left */
+	arch_leave(where.context, where.message);
+#endif
+	return where;
 }
 
-INLINE _Noreturn void finish(struct worker *w, struct fiber *f, int result)
+INLINE struct arch_next finish(struct worker *w, struct fiber *f, int result)
 {
 	struct cold *cold = fiber_cold(f);
 	struct stack *stack = cold_stack(cold);
@@ -103,21 +114,24 @@ INLINE _Noreturn void finish(struct worker *w, struct fiber *f, int result)
 		locals_destroy(cold); /* may park */
 		w = worker_self();
 	}
+	count_out(w->runtime);
 	if (unlikely(cold->member != NULL))
 		group_left(cold->member, result);
 	if (unlikely(f->flags & F_MAIN))
 		runtime_main_ended(w->runtime, result);
 	if (unlikely(timer_set(&f->timer)))
 		timers_remove(&w->timers, &f->timer);
-	leave(w, successor(w, publish(w, f, result)), stack);
+	return leave(w, successor(w, publish(w, f, result)), stack);
 }
+
+static _Noreturn void go_on(struct arch_next where);
 
 PUBLIC void fiber_exit(int result)
 {
 	struct worker *w = worker_self();
 
 	must(w != NULL); /* a plain thread has no fiber to end */
-	finish(w, worker_current(w), result);
+	go_on(finish(w, worker_current(w), result));
 }
 
 COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
@@ -126,6 +140,7 @@ COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
 	struct fiber *joiner;
 
 	runtime_be_careful(w->runtime, true);
+	count_out(w->runtime);
 	if (extra && extra->member)
 		group_left(extra->member, why);
 	free(extra);
@@ -137,7 +152,7 @@ COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
 }
 
 /* ---- the beginning ---------------------------------------------------------------------------*/
-static void fiber_main(uintptr_t message)
+struct arch_next life_run(uintptr_t message)
 {
 	struct worker *w = worker_here();
 	struct fiber *me = worker_current(w);
@@ -153,7 +168,29 @@ static void fiber_main(uintptr_t message)
 	w = worker_self();
 	if (unlikely(!w)) /* it forked, and this is the child: there is nobody to go on to */
 		_exit(result < 0 ? 1 : result & 0xff);
-	finish(w, me, result);
+	return finish(w, me, result);
+}
+
+/* The same in a context that was laid out as a frame, for switches that only know those. */
+static void run_framed(uintptr_t message)
+{
+	go_on(life_run(message));
+}
+
+void life_frame(struct worker *w, struct fiber *f)
+{
+	f->sp = arch_frame(switch_fresh_top(f), run_framed, w->control_words);
+}
+
+/* Not by returning from life_run; then a fiber that never ran needs a frame. */
+static _Noreturn void go_on(struct arch_next where)
+{
+	struct worker *w = worker_self();
+	struct fiber *next = worker_current(w);
+
+	if (switch_is_fresh(next))
+		life_frame(w, next);
+	arch_leave(next->sp, where.message);
 }
 
 /* The argument's copy stands above the first frame; returns where the frame may begin. */
@@ -174,7 +211,7 @@ static int first_stack(struct worker *w, struct extra *extra, struct stack **out
 		*out = extra->stack;
 		return 0;
 	}
-	return stack_get(&w->stacks, extra->stack_bytes + extra->copy_bytes, out);
+	return stack_get(&w->stacks, extra->stack_bytes, out);
 }
 
 /* What attributes asked for; returns where the first frame may begin. */
@@ -225,7 +262,10 @@ int life_begin(struct worker *w, struct fiber *f)
 	atomic_store_explicit(&f->cold, cold, memory_order_relaxed);
 	atomic_store_explicit(&f->home, w, memory_order_relaxed);
 	f->flags |= F_STARTED;
-	f->sp = arch_frame(top, fiber_main, w->control_words);
+	f->sp = (char *)top + 1; /* fresh */
+#if !SWITCH_STARTS
+	life_frame(w, f);
+#endif
 	/* Release: home and cold; see "request" in fiber.h. */
 	atomic_or64(&f->state, STATE_STARTED);
 	return 0;

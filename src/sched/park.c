@@ -33,6 +33,7 @@ PUBLIC void fiber_yield(void)
 PUBLIC int fiber_sleep_until(int64_t when)
 {
 	struct fiber *self;
+	int64_t now;
 	int r = wait_check();
 
 	if (unlikely(r < 0))
@@ -40,7 +41,9 @@ PUBLIC int fiber_sleep_until(int64_t when)
 	self = wait_self();
 	if (unlikely(!self))
 		return wait_why();
-	if (when <= os_now()) {
+	now = os_now();
+	if (when <= now) {
+		scope_look(self, now); /* law 4: a loop of these never parks */
 		fiber_yield();
 		return 0;
 	}

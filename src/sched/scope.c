@@ -40,6 +40,8 @@ static fiber_scope_t *open_scope(fiber_scope_t *public, int64_t when, bool shiel
 	struct fiber *self = wait_self();
 
 	must(public != NULL);
+	if (when < 0)
+		when = 0; /* long ago; differences to it must not overflow */
 	s->fiber = self;
 	if (!self)
 		return public;

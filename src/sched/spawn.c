@@ -16,6 +16,7 @@
 
 #define KNOWN_FLAGS (FIBER_ROAM | FIBER_STAY | FIBER_NO_FPU | FIBER_STACK_NOW)
 #define MOST_BYTES ((size_t)1 << 40) /* of a stack or a copied argument: more is a mistake */
+enum { COPY_BESIDE = 2048 }; /* bytes of an argument that every slot has to spare */
 
 /* ---- letting go ------------------------------------------------------------------------------*/
 static inline void push_here(struct worker *w, struct fiber *f)
@@ -89,9 +90,15 @@ static uint32_t flags_of(const fiber_attr_t *a, uint32_t flags)
 	return flags;
 }
 
+/* The copy lies on the stack, and takes nothing off it; a small one fits beside what was asked for,
+ * because slots are rounded up to an odd number of pages. */
 static size_t stack_wanted(const struct runtime *rt, const fiber_attr_t *a)
 {
-	return a->stack_bytes ? a->stack_bytes : rt->options.stack_bytes;
+	size_t bytes = a->stack_bytes ? a->stack_bytes : rt->options.stack_bytes;
+
+	if (a->copy_bytes <= COPY_BESIDE)
+		return bytes;
+	return (bytes > STACK_DEFAULT_BYTES ? bytes : STACK_DEFAULT_BYTES) + a->copy_bytes;
 }
 
 /* Needed as soon as anything differs from the defaults. */
@@ -113,7 +120,7 @@ static int make_extra(struct fiber *f, const struct runtime *rt, const fiber_att
 	if (a->copy_bytes)
 		memcpy(e->copy, f->argument, a->copy_bytes);
 	if (stack_now || a->stack_bytes > STACK_DEFAULT_BYTES) { /* unusual: better told now */
-		r = stack_get(w ? &w->stacks : &none, e->stack_bytes + e->copy_bytes, &e->stack);
+		r = stack_get(w ? &w->stacks : &none, e->stack_bytes, &e->stack);
 		stack_cache_drain(&none);
 		if (r < 0) {
 			free(e);

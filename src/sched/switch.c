@@ -26,6 +26,8 @@ NO_SANITIZE_THREAD struct worker *switch_unusual(struct worker *w, struct fiber 
 {
 	struct exceptions kept = { NULL, 0 };
 
+	if (switch_is_fresh(to))
+		life_frame(w, to);
 	if (w->exceptions)
 		kept = *w->exceptions;
 #if defined(FB_TSAN)

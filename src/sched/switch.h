@@ -31,6 +31,25 @@ enum switch_message {
 
 #define SWITCH_INLINE INLINE
 
+/* Fibers that never ran are entered by arch_start, except under sanitizers, which must be told of
+ * every change of stack and understand only switches. */
+#if defined(FB_ASAN) || defined(FB_TSAN)
+#define SWITCH_STARTS 0
+#else
+#define SWITCH_STARTS 1
+#endif
+
+/* It never ran: sp is the top of its stack, with bit 0 set. */
+static inline bool switch_is_fresh(const struct fiber *f)
+{
+	return SWITCH_STARTS && ((uintptr_t)f->sp & 1);
+}
+
+static inline void *switch_fresh_top(const struct fiber *f)
+{
+	return (char *)f->sp - 1;
+}
+
 /* Finishes what the predecessor left. */
 void switch_land(struct worker *w, uintptr_t message);
 /* The switch itself for fibers that roam, that leave the control words alone, or in a program with
@@ -60,6 +79,9 @@ SWITCH_INLINE struct worker *switch_to(struct worker *w, struct fiber *me, struc
 #else
 	if (unlikely(switch_is_unusual(me, to)))
 		w = switch_unusual(w, me, to, &message);
+	else if (switch_is_fresh(to))
+		message = arch_start(&me->sp, switch_fresh_top(to), life_run, message,
+				     w->control_words);
 	else
 		message = arch_switch(&me->sp, to->sp, message);
 #endif

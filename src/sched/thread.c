@@ -20,14 +20,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void give_back(void *argument)
 {
 	struct fiber *f = argument;
-	struct fiber_cache cache = {0};
 	struct cold *cold = fiber_cold(f);
 
 	locals_destroy(cold);
 	mine = NULL;
-	f->flags = 0;
-	fiber_block_put(&cache, f);
-	fiber_cache_drain(&cache);
+	fiber_block_back(f);
 	free(cold);
 }
 
@@ -38,16 +35,13 @@ static void make_key(void)
 
 static struct fiber *borrow(void)
 {
-	struct fiber_cache cache = {0};
 	struct cold *cold = calloc(1, sizeof *cold);
-	struct fiber *f = cold ? fiber_block_get(&cache) : NULL;
+	struct fiber *f = cold ? fiber_block_lend() : NULL;
 
-	fiber_cache_drain(&cache);
 	if (!f) {
 		free(cold);
 		return NULL;
 	}
-	fiber_block_open(f);
 	f->flags = F_THREAD | F_STARTED;
 	f->scope = NULL;
 	f->wake_at = OS_NEVER;

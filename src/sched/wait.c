@@ -106,11 +106,24 @@ int wait_check(void)
 	return unlikely(scope_interrupted(self)) ? interrupted(w) : 0;
 }
 
+/* A plain thread has nobody to yield to, and no ticks: it looks whenever it has a deadline. */
+static COLD void look_as_thread(void)
+{
+	struct fiber *self = thread_block_if_any();
+
+	if (self && scope_deadline(self) != OS_NEVER)
+		scope_look(self, os_now());
+}
+
 void wait_done(void)
 {
 	struct worker *w = worker_self();
 
-	if (unlikely(!w) || likely(++w->ticks % TICKS_PER_LOOK != 0))
+	if (unlikely(!w)) {
+		look_as_thread();
+		return;
+	}
+	if (likely(++w->ticks % TICKS_PER_LOOK != 0))
 		return;
 	worker_look(w);
 	scope_look(worker_current(w), w->now);
@@ -149,6 +162,8 @@ int wait_arm(struct worker *w, struct fiber *self, int64_t limit)
 {
 	int r = 0;
 
+	if (unlikely(limit < 0))
+		limit = 0; /* long ago; differences to it must not overflow */
 	self->wake_at = limit;
 	if (!timer_set(&self->timer) || timer_when(&w->timers, &self->timer) > limit)
 		r = timers_put(&w->timers, &self->timer, limit);

@@ -3,6 +3,7 @@
 #ifndef FB_SCHED_WORKER_H
 #define FB_SCHED_WORKER_H
 
+#include "arch.h"
 #include "os/deque.h"
 #include "os/spin.h"
 #include "poller/poller.h"
@@ -181,6 +182,10 @@ void join_detach_unborn(struct fiber *);
 int life_begin(struct worker *w, struct fiber *f);
 /* Unrun, because there was no stack for it: its joiner and its group see `why`. */
 void life_end_unrun(struct worker *w, struct fiber *f, int why);
+/* What runs on a new stack: the fiber's function, its end, and where to go on. */
+struct arch_next life_run(uintptr_t message);
+/* A frame for a fresh fiber (switch.h), for whoever cannot start one. */
+void life_frame(struct worker *w, struct fiber *f);
 /* A dead fiber's stack. */
 void life_bury(struct worker *w, struct stack *s);
 
