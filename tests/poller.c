@@ -341,7 +341,7 @@ POLLER_LAW(poller, a_reset_wakes_everybody)
 	enum { N = 3 };
 	struct linger now = {1, 0};
 	struct task in[N], poll;
-	int pair[2], resets = 0;
+	int pair[2], resets = 0, woken = 0;
 	char buffer[16];
 
 	law_tcp_pair(pair);
@@ -353,6 +353,11 @@ POLLER_LAW(poller, a_reset_wakes_everybody)
 	stage_start(st, &poll);
 	setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	close(pair[1]);
+	while (list_empty(&st->back))
+		st->ops->wait(st->poller, OS_NEVER, &st->back);
+	for (struct list *node = st->back.next; node != &st->back; node = node->next)
+		woken++;
+	cr_expect(woken == N + 1); /* at once, not by turns */
 	for (int i = 0; i < N; i++) {
 		ssize_t r = stage_finish(st, &in[i]);
 

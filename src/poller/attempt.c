@@ -31,14 +31,14 @@ static enum tried refused(struct poller_op *op, unsigned nature, int error)
 }
 
 /* ---- streams and datagrams --------------------------------------------------------------------*/
-static enum tried receive(struct poller_op *op, void *buffer, size_t bytes, int flags,
-			  unsigned nature, _Atomic uint64_t *calls)
+enum tried attempt_receive(struct poller_op *op, void *buffer, size_t bytes, unsigned nature,
+			   _Atomic uint64_t *calls)
 {
 	ssize_t n;
 
 	do {
 		count_up(calls);
-		n = recv(op->fd, buffer, bytes, flags | MSG_DONTWAIT);
+		n = recv(op->fd, buffer, bytes, op->flags | MSG_DONTWAIT);
 	} while (unlikely(n < 0) && errno == EINTR);
 	if (unlikely(n < 0))
 		return refused(op, nature, errno);
@@ -46,14 +46,14 @@ static enum tried receive(struct poller_op *op, void *buffer, size_t bytes, int 
 	return TRIED_DONE;
 }
 
-static enum tried transmit(struct poller_op *op, const void *buffer, size_t bytes, int flags,
-			   unsigned nature, _Atomic uint64_t *calls)
+enum tried attempt_transmit(struct poller_op *op, const void *buffer, size_t bytes, unsigned nature,
+			    _Atomic uint64_t *calls)
 {
 	ssize_t n;
 
 	do {
 		count_up(calls);
-		n = send(op->fd, buffer, bytes, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(op->fd, buffer, bytes, op->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (unlikely(n < 0) && errno == EINTR);
 	if (unlikely(n < 0))
 		return refused(op, nature, errno);
@@ -123,7 +123,7 @@ static enum tried try_read(struct poller_op *op, unsigned nature, _Atomic uint64
 	if (!(nature & NATURE_SOCKET))
 		return plain_read(op, nature, calls);
 	if (likely(op->iov_count == 1 && op->iov->iov_len))
-		return receive(op, op->iov->iov_base, op->iov->iov_len, 0, nature, calls);
+		return attempt_receive(op, op->iov->iov_base, op->iov->iov_len, nature, calls);
 	if (nothing_asked(op)) { /* read(2) returns at once, recv(2) would wait */
 		op->result = 0;
 		return TRIED_DONE;
@@ -141,7 +141,7 @@ static enum tried try_write(struct poller_op *op, unsigned nature, _Atomic uint6
 	if (!(nature & NATURE_SOCKET))
 		return plain_write(op, nature, calls);
 	if (likely(op->iov_count == 1))
-		return transmit(op, op->iov->iov_base, op->iov->iov_len, 0, nature, calls);
+		return attempt_transmit(op, op->iov->iov_base, op->iov->iov_len, nature, calls);
 	msg = message_of(op);
 	return transmit_message(op, &msg, 0, nature, calls);
 }
@@ -286,9 +286,9 @@ enum tried attempt_op(struct poller_op *op, unsigned nature, _Atomic uint64_t *c
 	case IO_SENDMSG:
 		return transmit_message(op, op->msg, op->flags, nature, calls);
 	case IO_RECV:
-		return receive(op, op->buffer, op->bytes, op->flags, nature, calls);
+		return attempt_receive(op, op->buffer, op->bytes, nature, calls);
 	case IO_SEND:
-		return transmit(op, op->buffer, op->bytes, op->flags, nature, calls);
+		return attempt_transmit(op, op->buffer, op->bytes, nature, calls);
 	case IO_ACCEPT:
 		return try_accept(op, nature, calls);
 	case IO_CONNECT:

@@ -15,6 +15,11 @@ enum tried {
 
 /* `nature` is the descriptor's. Adds its system calls to *calls. */
 enum tried attempt_op(struct poller_op *, unsigned nature, _Atomic uint64_t *calls);
+/* The same for one buffer on a socket, which is nearly all that is ever done. */
+enum tried attempt_receive(struct poller_op *, void *buffer, size_t bytes, unsigned nature,
+			   _Atomic uint64_t *calls);
+enum tried attempt_transmit(struct poller_op *, const void *buffer, size_t bytes, unsigned nature,
+			    _Atomic uint64_t *calls);
 
 /* What poll(2) says at once: events, 0, or -EBADF. */
 int attempt_poll(int fd, short events, _Atomic uint64_t *calls);

@@ -34,6 +34,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 
 #include "poller/attempt.h"
 #include "poller/waiters.h"
@@ -42,8 +43,6 @@
 
 enum {
 	TRY_AGAIN = -1,
-	/* Not about what the next reader would find. */
-	ASIDE = MSG_OOB | MSG_ERRQUEUE,
 	CLOSED = POLLRDHUP | POLLHUP | POLLERR,
 };
 
@@ -63,24 +62,45 @@ static int park(struct ready *r, struct slot *s, struct poller_op *op)
 	}
 	op->poller = r;
 	waiters_add(s, op);
-	if (likely(op->kind != IO_POLL && !(op->flags & ASIDE)))
+	if (likely(waiters_take_turns(op)))
 		s->bits |= empty_bit(op);
 	young_note(r, s, op->fd);
 	return POLLER_IN_FLIGHT;
 }
 
 /* ---- trying -----------------------------------------------------------------------------------*/
-static size_t asked(const struct poller_op *op)
-{
-	size_t bytes = 0;
+/* The bytes of a stream that an operation is about; no buffer: there are several, or it is about
+ * something else. */
+struct span {
+	void *buffer;
+	size_t bytes;
+};
 
-	if (op->kind == IO_RECV || op->kind == IO_SEND)
-		return op->bytes;
-	if (op->kind != IO_READ && op->kind != IO_WRITE)
-		return SIZE_MAX;
+static COLD struct span span_of_several(const struct poller_op *op)
+{
+	struct span span = {NULL, 0};
+
+	if ((unsigned)op->iov_count > IOV_MAX)
+		return span; /* the attempt refuses it */
 	for (int i = 0; i < op->iov_count; i++)
-		bytes += op->iov[i].iov_len;
-	return bytes;
+		span.bytes += op->iov[i].iov_len;
+	return span;
+}
+
+static inline struct span span_of(const struct poller_op *op)
+{
+	switch (op->kind) {
+	case IO_RECV:
+	case IO_SEND:
+		return (struct span){op->buffer, op->bytes};
+	case IO_READ:
+	case IO_WRITE:
+		if (likely(op->iov_count == 1))
+			return (struct span){op->iov->iov_base, op->iov->iov_len};
+		return span_of_several(op);
+	default:
+		return (struct span){NULL, SIZE_MAX};
+	}
 }
 
 static bool poll_in_vain(const struct slot *s, const struct poller_op *op)
@@ -91,30 +111,28 @@ static bool poll_in_vain(const struct slot *s, const struct poller_op *op)
 }
 
 /* Whether an attempt is known to end with EAGAIN. Nothing asked for is had at once, or never. */
-static bool in_vain(const struct slot *s, const struct poller_op *op)
+static bool in_vain(const struct slot *s, const struct poller_op *op, struct span span)
 {
 	if (unlikely(op->kind >= IO_CONNECT))
 		return op->kind == IO_POLL && poll_in_vain(s, op);
-	return s->bits & empty_bit(op) && !op->again &&
-	       !(op->flags & (ASIDE | MSG_DONTWAIT)) && asked(op) != 0;
+	return s->bits & empty_bit(op) && !op->again && waiters_take_turns(op) &&
+	       !(op->flags & MSG_DONTWAIT) && span.bytes != 0;
 }
 
 /* Invariant 3. */
-static bool has_emptied(const struct slot *s, const struct poller_op *op)
+static bool has_emptied(const struct slot *s, const struct poller_op *op, struct span span)
 {
 	return (op->kind == IO_RECV || op->kind == IO_READ) && op->result > 0 &&
 	       s->nature & NATURE_TCP && !(s->bits & (SLOT_CLOSED | SLOT_URGENT)) &&
-	       watch_home(s) && !(op->flags & (ASIDE | MSG_PEEK)) &&
-	       (size_t)op->result < asked(op);
+	       watch_home(s) && waiters_take_turns(op) && !(op->flags & MSG_PEEK) &&
+	       (size_t)op->result < span.bytes;
 }
 
 /* Invariant 2. */
 static void hand_on(struct slot *s, const struct poller_op *op, struct list *back)
 {
-	if (op->kind == IO_POLL || s->bits & empty_bit(op) ||
-	    list_empty(&s->waiters[waiters_direction(op)]))
-		return;
-	waiters_retry(s, waiters_direction(op), false, back);
+	if (waiters_take_turns(op) && !(s->bits & empty_bit(op)))
+		waiters_retry(s, waiters_direction(op), back);
 }
 
 /* The number was forgotten, or has come to mean another file, during the attempt. What was done was
@@ -131,11 +149,12 @@ static int conclude_outdated(const struct slot *s, struct poller_op *op,
 }
 
 static int conclude(struct ready *r, struct slot *s, struct poller_op *op,
-		    const struct slot_use *use, enum tried tried, struct list *back)
+		    const struct slot_use *use, struct span span, enum tried tried,
+		    struct list *back)
 {
 	switch (tried) {
 	case TRIED_DONE:
-		if (has_emptied(s, op) && s->edges == use->edges)
+		if (has_emptied(s, op, span) && s->edges == use->edges)
 			s->bits |= SLOT_EMPTY_IN;
 		else
 			hand_on(s, op, back);
@@ -175,7 +194,8 @@ static enum tried first_attempt(struct ready *r, struct poller_op *op, unsigned 
 }
 
 /* Guard held, and again at the end. */
-static int try(struct ready *r, struct slot *s, struct poller_op *op, struct list *back)
+static inline int try(struct ready *r, struct slot *s, struct poller_op *op, struct span span,
+		      struct list *back)
 {
 	struct slot_use use = slot_use(s);
 	unsigned nature = s->nature;
@@ -184,17 +204,21 @@ static int try(struct ready *r, struct slot *s, struct poller_op *op, struct lis
 	if (unlikely(op->kind == IO_CONNECT && !op->again))
 		s->bits &= ~SLOT_CLOSED; /* a TCP socket that is not connected polls as hung up */
 	spin_unlock(&s->guard);
-	if (likely(nature))
-		tried = attempt_op(op, nature, &r->calls);
-	else
+	if (unlikely(!nature))
 		tried = first_attempt(r, op, &nature);
+	else if (unlikely(!(nature & NATURE_SOCKET && span.buffer && span.bytes)))
+		tried = attempt_op(op, nature, &r->calls);
+	else if (waiters_direction(op) == SLOT_IN)
+		tried = attempt_receive(op, span.buffer, span.bytes, nature, &r->calls);
+	else
+		tried = attempt_transmit(op, span.buffer, span.bytes, nature, &r->calls);
 	spin_lock(&s->guard);
 	slot_unuse(s, &use);
 	if (unlikely(s->generation != use.generation))
 		return conclude_outdated(s, op, &use, tried);
 	if (unlikely(!s->nature) && !(nature & NATURE_FILE))
 		s->nature = (uint16_t)nature;
-	return conclude(r, s, op, &use, tried, back);
+	return conclude(r, s, op, &use, span, tried, back);
 }
 
 /* A number without a slot: too large for the table, or there is no memory for one. */
@@ -207,13 +231,15 @@ static COLD int refuse(struct poller_op *op)
 int ready_submit(struct ready *r, struct poller_op *op, struct list *back)
 {
 	struct slot *s = slot_get(op->fd);
+	struct span span;
 	int verdict;
 
 	if (unlikely(!s))
 		return refuse(op);
+	span = span_of(op);
 	spin_lock(&s->guard);
 	do
-		verdict = in_vain(s, op) ? park(r, s, op) : try(r, s, op, back);
+		verdict = in_vain(s, op, span) ? park(r, s, op) : try(r, s, op, span, back);
 	while (unlikely(verdict == TRY_AGAIN));
 	spin_unlock(&s->guard);
 	return verdict;
@@ -237,7 +263,7 @@ bool ready_cancel(struct ready *r, struct poller_op *op)
 static unsigned wake(struct slot *s, enum slot_direction d, bool all, struct list *back)
 {
 	s->bits &= ~(1 << d);
-	return list_empty(&s->waiters[d]) ? 0 : waiters_retry(s, d, all, back);
+	return unlikely(all) ? waiters_retry_all(s, d, back) : waiters_retry(s, d, back);
 }
 
 unsigned ready_event(struct ready *r, int fd, uint32_t generation, unsigned events,
@@ -262,8 +288,8 @@ unsigned ready_event(struct ready *r, int fd, uint32_t generation, unsigned even
 		n += wake(s, SLOT_OUT, true, back);
 	else if (events & POLLOUT && !(s->bits & SLOT_NO_EDGE))
 		n += wake(s, SLOT_OUT, false, back);
-	if (unlikely(s->bits & SLOT_POLLED))
-		n += waiters_poll(s, events, back);
+	if (unlikely(s->bits & SLOT_BESIDE))
+		n += waiters_beside(s, events, back);
 	spin_unlock(&s->guard);
 	return n;
 }

@@ -24,7 +24,7 @@ enum slot_bits {
 	SLOT_EMPTY_OUT = 1 << SLOT_OUT, /* known full, that is */
 	SLOT_CLOSED = 1 << 2,           /* an event told of RDHUP, HUP or ERR; sticky */
 	SLOT_URGENT = 1 << 3,           /* ... of urgent data; sticky */
-	SLOT_POLLED = 1 << 4,           /* `polls` is not empty */
+	SLOT_BESIDE = 1 << 4,           /* `beside` is not empty */
 	SLOT_QUEUED = 1 << 5,           /* is in some poller's queue of young parks */
 	SLOT_NO_EDGE = 1 << 6,          /* writers are told nothing by edges: tried by time */
 };
@@ -45,13 +45,13 @@ struct slot {
 	uint8_t visits;           /* waits in a row from another poller than home */
 	uint8_t forgets;          /* times that forget has been called */
 
-	struct list polls __attribute__((__aligned__(64))); /* waiting IO_POLL operations */
+	struct list beside __attribute__((__aligned__(64))); /* waiting, but taking no turns */
 	struct list young;        /* in the queue of ready.young */
 	int fd;                   /* its number, while it is queued there */
 	uint16_t since;           /* when it was queued, by ready.epoch */
 } __attribute__((__aligned__(64)));
 
-_Static_assert(offsetof(struct slot, polls) == 64, "an operation touches one cache line");
+_Static_assert(offsetof(struct slot, beside) == 64, "an operation touches one cache line");
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 
 enum {
@@ -122,7 +122,7 @@ static inline void slot_renew(struct slot *s)
 	s->generation++;
 	s->nature = 0;
 	s->visits = 0;
-	s->bits &= SLOT_POLLED | SLOT_QUEUED;
+	s->bits &= SLOT_BESIDE | SLOT_QUEUED;
 }
 
 #endif

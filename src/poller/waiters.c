@@ -10,36 +10,16 @@ static struct poller_op *op_of(struct list *node)
 	return container_of(node, struct poller_op, link);
 }
 
-static void give(struct poller_op *op, ssize_t result, struct list *back)
+void waiters_add_beside(struct slot *s, struct poller_op *op)
 {
-	op->state = OP_BACK;
-	op->result = result;
-	if (result == POLLER_RETRY)
-		op->again = true;
-	list_append(back, &op->link);
+	list_append(&s->beside, &op->link);
+	s->bits |= SLOT_BESIDE;
 }
 
-void waiters_add(struct slot *s, struct poller_op *op)
+static void note_beside(struct slot *s)
 {
-	struct list *waiters = &s->waiters[waiters_direction(op)];
-
-	op->slot = s;
-	op->state = OP_WAITING;
-	if (unlikely(op->kind == IO_POLL)) {
-		list_append(&s->polls, &op->link);
-		s->bits |= SLOT_POLLED;
-	} else if (unlikely(op->again && !list_empty(waiters))) {
-		/* Woken in vain, it is still the one that waits longest. */
-		list_prepend(waiters, &op->link);
-	} else {
-		list_append(waiters, &op->link);
-	}
-}
-
-static void note_polls(struct slot *s)
-{
-	if (list_empty(&s->polls))
-		s->bits &= ~SLOT_POLLED;
+	if (list_empty(&s->beside))
+		s->bits &= ~SLOT_BESIDE;
 }
 
 bool waiters_remove(struct slot *s, struct poller_op *op)
@@ -48,77 +28,92 @@ bool waiters_remove(struct slot *s, struct poller_op *op)
 		return false;
 	list_remove(&op->link);
 	op->state = OP_BACK;
-	if (op->kind == IO_POLL)
-		note_polls(s);
+	if (s->bits & SLOT_BESIDE)
+		note_beside(s);
 	return true;
 }
 
 bool waiters_none(const struct slot *s)
 {
 	return list_empty(&s->waiters[SLOT_IN]) && list_empty(&s->waiters[SLOT_OUT]) &&
-	       !(s->bits & SLOT_POLLED);
+	       !(s->bits & SLOT_BESIDE);
 }
 
-static unsigned give_waiters(struct slot *s, enum slot_direction d, bool all, ssize_t result,
-			     struct list *back)
+unsigned waiters_retry_all(struct slot *s, enum slot_direction d, struct list *back)
 {
-	struct list *node;
 	unsigned n = 0;
 
-	while ((node = list_pop(&s->waiters[d]))) {
-		give(op_of(node), result, back);
+	while (waiters_retry(s, d, back))
 		n++;
-		if (!all)
-			break;
-	}
 	return n;
 }
 
-unsigned waiters_retry(struct slot *s, enum slot_direction d, bool all, struct list *back)
+/* What it waits for, besides errors and the hang-up, which all wait for. */
+static unsigned wanted(const struct poller_op *op)
 {
-	return give_waiters(s, d, all, POLLER_RETRY, back);
+	if (op->kind == IO_POLL)
+		return (unsigned short)op->events;
+	return op->flags & MSG_OOB ? POLLPRI | POLLRDHUP : 0;
 }
 
-unsigned waiters_poll(struct slot *s, unsigned events, struct list *back)
+unsigned waiters_beside(struct slot *s, unsigned events, struct list *back)
 {
 	struct list *node, *next;
 	unsigned n = 0;
 
 	events |= (events & POLLIN ? POLLRDNORM : 0) | (events & POLLOUT ? POLLWRNORM : 0);
-	for (node = s->polls.next; node != &s->polls; node = next) {
+	for (node = s->beside.next; node != &s->beside; node = next) {
 		struct poller_op *op = op_of(node);
-		unsigned ready = events & ((unsigned short)op->events | POLLERR | POLLHUP);
+		unsigned ready = events & (wanted(op) | POLLERR | POLLHUP);
 
 		next = node->next;
 		if (!ready)
 			continue;
 		list_remove(node);
-		give(op, ready, back);
+		op->again = op->kind != IO_POLL;
+		waiters_give(op, op->again ? POLLER_RETRY : (ssize_t)ready, back);
 		n++;
 	}
-	note_polls(s);
+	note_beside(s);
 	return n;
 }
 
 /* IO_POLL is never to be retried: what poll(2) says of the new file, which calls it ready. */
-static ssize_t poll_result(const struct poller_op *op, int result)
+static ssize_t beside_result(struct poller_op *op, int result)
 {
 	_Atomic uint64_t calls = 0;
-	int r = result == POLLER_RETRY ? attempt_poll(op->fd, op->events, &calls) : result;
+	int r = result;
 
+	if (result == POLLER_RETRY && op->kind == IO_POLL)
+		r = attempt_poll(op->fd, op->events, &calls);
+	op->again = r == POLLER_RETRY;
 	return r ? r : -EPERM;
+}
+
+static unsigned give_waiters(struct slot *s, enum slot_direction d, int result, struct list *back)
+{
+	struct list *node;
+	unsigned n = 0;
+
+	if (result == POLLER_RETRY)
+		return waiters_retry_all(s, d, back);
+	while ((node = list_pop(&s->waiters[d]))) {
+		waiters_give(op_of(node), result, back);
+		n++;
+	}
+	return n;
 }
 
 unsigned waiters_give_all(struct slot *s, int result, struct list *back)
 {
+	unsigned n = give_waiters(s, SLOT_IN, result, back) +
+		     give_waiters(s, SLOT_OUT, result, back);
 	struct list *node;
-	unsigned n = give_waiters(s, SLOT_IN, true, result, back) +
-		     give_waiters(s, SLOT_OUT, true, result, back);
 
-	while (s->bits & SLOT_POLLED && (node = list_pop(&s->polls))) {
-		give(op_of(node), poll_result(op_of(node), result), back);
+	while (s->bits & SLOT_BESIDE && (node = list_pop(&s->beside))) {
+		waiters_give(op_of(node), beside_result(op_of(node), result), back);
 		n++;
 	}
-	s->bits &= ~SLOT_POLLED;
+	s->bits &= ~SLOT_BESIDE;
 	return n;
 }

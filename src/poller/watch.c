@@ -85,15 +85,15 @@ static void move_to(struct ready *other, struct slot *s, int fd)
 static void leave(struct slot *s, void *context)
 {
 	struct ready *r = context;
-	struct poller_op *in, *out, *poll, *op;
+	struct poller_op *in, *out, *beside, *op;
 
 	if (!watch_home(s))
 		return;
 	spin_lock(&s->guard);
 	in = some_waiter(&s->waiters[SLOT_IN], r);
 	out = some_waiter(&s->waiters[SLOT_OUT], r);
-	poll = some_waiter(&s->polls, r);
-	op = in ? in : out ? out : poll;
+	beside = some_waiter(&s->beside, r);
+	op = in ? in : out ? out : beside;
 	if (watch_home(s) == r) {
 		if (op)
 			move_to(op->poller, s, op->fd);

@@ -102,7 +102,7 @@ static enum step look_at(struct ready *r, struct slot *s, unsigned events, bool 
 		return DROP;
 	if (s->bits & SLOT_NO_EDGE) {
 		s->bits &= ~(SLOT_NO_EDGE | SLOT_EMPTY_OUT);
-		*n += waiters_retry(s, SLOT_OUT, true, back);
+		*n += waiters_retry_all(s, SLOT_OUT, back);
 	}
 	if (age(r, s->parked) < YOUNG_EPOCHS)
 		return KEEP;

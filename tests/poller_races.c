@@ -1,0 +1,215 @@
+/* What may happen between two instructions, made to happen: recv(2) and epoll_wait(2) of this
+ * program are its own, and do something more before they return. */
+#include "stage.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#include "poller/slot.h"
+
+/* Called once, after the system call and before its caller sees the result; on this thread, because
+ * Criterion has threads that call the same. */
+static _Thread_local void (*after_recv)(void *), (*after_wait)(void *);
+static void *argument;
+
+static void call_once(void (**hook)(void *))
+{
+	void (*now)(void *) = *hook;
+	int error = errno;
+
+	*hook = NULL;
+	if (now)
+		now(argument);
+	errno = error;
+}
+
+ssize_t recv(int fd, void *buffer, size_t bytes, int flags)
+{
+	ssize_t n = syscall(SYS_recvfrom, fd, buffer, bytes, flags, NULL, NULL);
+
+	call_once(&after_recv);
+	return n;
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int most, int ms)
+{
+	int n = (int)syscall(SYS_epoll_wait, epoll, events, most, ms);
+
+	if (n > 0)
+		call_once(&after_wait);
+	return n;
+}
+
+struct scene {
+	struct stage *st;              /* the other thread's poller, were it another thread */
+	int pair[2], other[2];
+	struct task task;
+	char buffer[64];
+	_Atomic bool over;
+};
+
+static void *forget_it(void *arg)
+{
+	struct scene *s = arg;
+	struct list back = {0};
+
+	s->st->ops->forget(s->pair[0], &back);
+	atomic_store(&s->over, true);
+	return NULL;
+}
+
+static void open_scene(struct stage *st, struct scene *s)
+{
+	*s = (struct scene){.st = st};
+	cr_assert(law_tcp_pair(s->pair) == 0 && law_tcp_pair(s->other) == 0);
+	argument = s;
+}
+
+static void close_scene(struct stage *st, struct scene *s)
+{
+	if (strcmp(st->ops->name, "epoll") == 0)
+		cr_expect(!after_recv && !after_wait, "it did not come to the race");
+	stage_forget(st, s->pair[0]);
+	stage_forget(st, s->other[0]);
+	close(s->pair[0]);
+	close(s->pair[1]);
+	close(s->other[0]);
+	close(s->other[1]);
+}
+
+/* Data arrives, and the poller that watches tells of it. */
+static void data_and_their_event(void *arg)
+{
+	struct scene *s = arg;
+	struct list back = {0};
+
+	cr_expect(write(s->pair[1], "hello", 5) == 5);
+	cr_expect(s->st->ops->wait(s->st->poller, os_now() + 1000000000, &back) == 0);
+}
+
+static void watch_and_empty(struct stage *st, int fd)
+{
+	char byte;
+	struct task t = stage_recv(fd, &byte, 1, 0);
+
+	cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);
+	stage_settle(st);
+	cr_expect(stage_cancel(st, &t));
+}
+
+/*	reader				another worker
+ *	recv: EAGAIN
+ *					wait: the event; nobody waits
+ *	does not park: tries again	*/
+static void wait_during_the_attempt(struct stage *st, bool with_data)
+{
+	struct scene s;
+	struct poller *mine;
+
+	open_scene(st, &s);
+	cr_assert(st->ops->open(&mine) == 0);
+	watch_and_empty(st, s.pair[0]);
+	/* Make it unknown again without an event on its way. */
+	cr_expect(write(s.pair[1], "x", 1) == 1);
+	while (stage_turn(st, os_now() + 1000000))
+		;
+	if (!with_data)
+		cr_expect(syscall(SYS_recvfrom, s.pair[0], s.buffer, 1, 0, NULL, NULL) == 1);
+	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
+	after_recv = data_and_their_event;
+	cr_expect(st->ops->submit(mine, &s.task.op, &st->back) == POLLER_DONE);
+	cr_expect(s.task.op.result == (with_data ? 1 : 5));
+	if (with_data) { /* and the next does not take it for empty */
+		cr_expect(st->ops->submit(mine, &s.task.op, &st->back) == POLLER_DONE);
+		cr_expect(s.task.op.result == 5);
+	}
+	close_scene(st, &s);
+	st->ops->close(mine);
+}
+
+POLLER_LAW(poller_races, an_event_between_eagain_and_the_park)
+{
+	wait_during_the_attempt(st, false);
+}
+
+POLLER_LAW(poller_races, an_event_between_a_short_read_and_its_conclusion)
+{
+	wait_during_the_attempt(st, true);
+}
+
+static void begin_forgetting(void *arg)
+{
+	struct scene *s = arg;
+	struct slot *slot = slot_find(s->pair[0]);
+	pthread_t thread;
+	bool begun;
+
+	pthread_create(&thread, NULL, forget_it, s);
+	pthread_detach(thread);
+	do {
+		sched_yield();
+		spin_lock(&slot->guard);
+		begun = slot->leaving != 0;
+		spin_unlock(&slot->guard);
+	} while (!begun);
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	cr_expect(!atomic_load(&s->over)); /* not before the call has ended */
+}
+
+/*	reader				another worker
+ *	recv: EAGAIN			fiber_close: forget
+ *	  ...				  waits for the call
+ *	-EBADF, and no park
+ *					  close(2) */
+POLLER_LAW(poller_races, forget_during_the_attempt)
+{
+	struct scene s;
+
+	open_scene(st, &s);
+	watch_and_empty(st, s.pair[0]);
+	cr_expect(write(s.pair[1], "x", 1) == 1);
+	stage_settle(st);
+	cr_expect(syscall(SYS_recvfrom, s.pair[0], s.buffer, 1, 0, NULL, NULL) == 1);
+	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
+	s.task.op.again = true; /* as if woken: it tries */
+	after_recv = begin_forgetting;
+	cr_expect(stage_start(st, &s.task) == POLLER_DONE && s.task.op.result == -EBADF);
+	while (!atomic_load(&s.over))
+		sched_yield();
+	close_scene(st, &s);
+}
+
+/* The number is forgotten and means another file, when the event of the first one is handled. */
+static void reuse_the_number(void *arg)
+{
+	struct scene *s = arg;
+	struct list back = {0};
+
+	s->st->ops->forget(s->pair[0], &back);
+	cr_expect(list_pop(&back) == &s->task.op.link && s->task.op.result == -EBADF);
+	cr_expect(dup2(s->other[0], s->pair[0]) == s->pair[0]);
+	s->task = stage_recv(s->pair[0], s->buffer, sizeof s->buffer, 0);
+	cr_expect(stage_start(s->st, &s->task) == POLLER_IN_FLIGHT);
+}
+
+POLLER_LAW(poller_races, an_event_of_the_file_before)
+{
+	struct scene s;
+
+	open_scene(st, &s);
+	watch_and_empty(st, s.pair[0]);
+	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
+	cr_expect(stage_start(st, &s.task) == POLLER_IN_FLIGHT);
+	close(s.pair[1]);
+	after_wait = reuse_the_number;
+	stage_settle(st);
+	cr_expect(!s.task.done && s.task.submits == 1, "it was woken by another's event");
+	cr_expect(write(s.other[1], "hello", 5) == 5);
+	cr_expect(stage_finish(st, &s.task) == 5);
+	s.pair[1] = dup(s.other[1]);
+	close_scene(st, &s);
+}
