@@ -1,5 +1,5 @@
-/* Plain threads wait in control blocks that they borrow. Such a block is nobody's fiber: no late word
- * to a fiber that ended may reach it. */
+/* Plain threads wait in control blocks that they borrow. Such a block is nobody's fiber: no late
+ * word to a fiber that ended may reach it. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -56,9 +56,10 @@ static void *borrow_a_block(void *arg)
 
 static fiber_t spawn(fiber_fn *fn, uintptr_t argument)
 {
+	fiber_attr_t attr = { .runtime = runtime };
 	fiber_t f = { 0 };
 
-	cr_expect(fiber_spawn(&f, &(fiber_attr_t){ .runtime = runtime }, fn, (void *)argument) == 0);
+	cr_expect(fiber_spawn(&f, &attr, fn, (void *)argument) == 0);
 	return f;
 }
 
@@ -93,7 +94,7 @@ static void late_words(void)
 	atomic_store(&step, 1);
 	for (int i = 0; i < FIBERS; i++)
 		cr_expect(fiber_join(f[i], NULL) == 0);
-	for (int i = 0; i < MORE; i++) /* free blocks are handed out in batches of about this size */
+	for (int i = 0; i < MORE; i++) /* free blocks are handed out in batches of that size */
 		cr_expect(fiber_join(more[i], NULL) == 0);
 	for (int i = 0; i < THREADS; i++)
 		cr_expect(!pthread_create(&thread[i], NULL, borrow_a_block, NULL));

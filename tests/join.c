@@ -27,7 +27,7 @@ static fiber_t spawn(fiber_fn *fn, void *arg)
 	return f;
 }
 
-/* ---- once, and by one --------------------------------------------------------------------------*/
+/* ---- once, and by one -------------------------------------------------------------------------*/
 static int joined_once(void *arg)
 {
 	fiber_t f = spawn(return_argument, (void *)5);
@@ -41,7 +41,8 @@ static int joined_once(void *arg)
 		cr_expect(fiber_detach(f) == -ESRCH);
 		cr_expect(fiber_cancel(f) == -ESRCH);
 		cr_expect(fiber_unpark(f) == -ESRCH);
-		cr_expect(fiber_join(spawn(return_argument, NULL), NULL) == 0); /* its block again */
+		/* In its block again. */
+		cr_expect(fiber_join(spawn(return_argument, NULL), NULL) == 0);
 	}
 	cr_expect(result == 17, "a join that failed wrote a result");
 	return 0;
@@ -149,7 +150,7 @@ Test(join, of_oneself_is_a_deadlock, .timeout = 20)
 	law_holds(of_itself, NULL);
 }
 
-/* ---- detached ----------------------------------------------------------------------------------*/
+/* ---- detached ---------------------------------------------------------------------------------*/
 static int detach_self(void *arg)
 {
 	*(fiber_t *)arg = fiber_self();
@@ -186,7 +187,7 @@ Test(join, a_detached_fiber_is_not_joined_and_leaves_nothing, .timeout = 20)
 	law_holds(detached, NULL);
 }
 
-/* ---- interruptions -----------------------------------------------------------------------------*/
+/* ---- interruptions ----------------------------------------------------------------------------*/
 static int cancelled_joiner(void *arg)
 {
 	fiber_t f = spawn(park, NULL), joiner = spawn(join_it, &f);
@@ -257,7 +258,7 @@ Test(join, an_interruption_already_known_fails_it_before_any_effect, .timeout = 
 	law_holds(known_before, NULL);
 }
 
-/* ---- plain threads -----------------------------------------------------------------------------*/
+/* ---- plain threads ----------------------------------------------------------------------------*/
 static void *join_from_a_thread(void *arg)
 {
 	fiber_t f = *(fiber_t *)arg;
@@ -289,7 +290,7 @@ Test(join, plain_threads_join, .timeout = 30)
 	law_no_leaks();
 }
 
-/* ---- law 4 -------------------------------------------------------------------------------------*/
+/* ---- law 4 ------------------------------------------------------------------------------------*/
 static _Atomic bool others_ran;
 
 static int run_beside(void *arg)

@@ -9,7 +9,7 @@
 #include "law.h"
 #include "until.h"
 
-/* ---- an end races its join ---------------------------------------------------------------------*/
+/* ---- an end races its join --------------------------------------------------------------------*/
 static int yield_some(void *arg)
 {
 	for (uintptr_t i = (uintptr_t)arg % 4; i > 0; i--)
@@ -47,7 +47,7 @@ Test(join_stress, an_end_that_races_its_join_loses_nothing, .timeout = 60)
 	law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, ends_race, NULL);
 }
 
-/* ---- joiners interrupted at random -------------------------------------------------------------*/
+/* ---- joiners interrupted at random ------------------------------------------------------------*/
 enum { TARGETS = 48, JOINERS = 16 };
 
 static struct {
@@ -158,10 +158,12 @@ Test(join_stress, whatever_interrupts_joiners_each_fiber_is_joined_exactly_once,
 
 Test(join_stress, the_same_with_fibers_that_roam, .timeout = 120)
 {
-	law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, joiners_are_interrupted, NULL);
+	fiber_options_t options = { .flags = FIBER_ALL_ROAM };
+
+	law_holds_with(&options, joiners_are_interrupted, NULL);
 }
 
-/* ---- handles that nobody gave out --------------------------------------------------------------*/
+/* ---- handles that nobody gave out -------------------------------------------------------------*/
 static _Atomic bool over;
 static fiber_t sleeper;
 

@@ -29,7 +29,7 @@ static int take_permit(void)
 	return (int)FIBER_TIMEOUT(0, fiber_park());
 }
 
-/* ---- the permit --------------------------------------------------------------------------------*/
+/* ---- the permit -------------------------------------------------------------------------------*/
 static int permits(void *arg)
 {
 	(void)arg;
@@ -103,7 +103,7 @@ Test(park, neither_permit_nor_cancellation_is_inherited_by_the_next_life, .timeo
 	law_holds(no_permit_is_inherited, NULL);
 }
 
-/* ---- other kinds of wait -----------------------------------------------------------------------*/
+/* ---- other kinds of wait ----------------------------------------------------------------------*/
 static int sleep_long(void *arg)
 {
 	int64_t before = fiber_now();
@@ -160,7 +160,7 @@ Test(park, an_unpark_ends_no_join, .timeout = 20)
 	law_holds(during_a_join, NULL);
 }
 
-/* ---- interruptions -----------------------------------------------------------------------------*/
+/* ---- interruptions ----------------------------------------------------------------------------*/
 static int cancelled_with_a_permit(void *arg)
 {
 	fiber_scope_t shield;
@@ -216,7 +216,7 @@ Test(park, cancellation_ends_it_and_lasts, .timeout = 20)
 	law_holds(cancelled_while_parked, NULL);
 }
 
-/* ---- from elsewhere ----------------------------------------------------------------------------*/
+/* ---- from elsewhere ---------------------------------------------------------------------------*/
 static void *unpark_from_a_thread(void *arg)
 {
 	while (fiber_unpark(*(fiber_t *)arg) == 0)
@@ -255,7 +255,7 @@ Test(park, a_plain_thread_cannot_park, .timeout = 10)
 	cr_expect(fiber_unpark((fiber_t){ UINT64_MAX }) == -ESRCH);
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------------*/
+/* ---- sleeping ---------------------------------------------------------------------------------*/
 static int odd_sleeps(void *arg)
 {
 	static const int64_t none[] = { 0, -1, INT64_MIN, INT64_MIN + 1 };

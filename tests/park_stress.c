@@ -1,5 +1,5 @@
-/* Unpark, deadline and cancellation all at once: each permit that was given is taken exactly once, or
- * is the one that is left. */
+/* Unpark, deadline and cancellation all at once: each permit that was given is taken exactly once,
+ * or is the one that is left. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include "law.h"
 #include "until.h"
 
-/* ---- unpark against deadline -------------------------------------------------------------------*/
+/* ---- unpark against deadline ------------------------------------------------------------------*/
 enum { PAIRS = 6, THREADS = 2 };
 
 static struct pair {
@@ -111,7 +111,7 @@ Test(park_stress, the_same_with_fibers_that_roam, .timeout = 120)
 	law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, deadlines_race, NULL);
 }
 
-/* ---- unpark against cancellation against deadline ----------------------------------------------*/
+/* ---- unpark against cancellation against deadline ---------------------------------------------*/
 enum { CROWD = 32 };
 
 static struct {
@@ -198,8 +198,8 @@ static int everything_races(void *arg)
 		one_round(&random);
 	crowd.over = true;
 	cr_expect(fiber_join(f, NULL) == 0);
-	cr_expect(crowd.wrong == 0, "%u were wrong (%u late, %u cancelled)", crowd.wrong, crowd.late,
-		  crowd.cancelled);
+	cr_expect(crowd.wrong == 0, "%u were wrong (%u late, %u cancelled)", crowd.wrong,
+		  crowd.late, crowd.cancelled);
 	return 0;
 }
 

@@ -23,10 +23,11 @@ static bool deadline_is(int64_t when)
 	return fiber_deadline() == when;
 }
 
-/* ---- which deadline rules ----------------------------------------------------------------------*/
+/* ---- which deadline rules ---------------------------------------------------------------------*/
 static int nearest_rules(void *arg)
 {
-	int64_t now = fiber_now(), far = now + 2 * LATE, near = now + LATE, nearest = now + LATE / 2;
+	int64_t now = fiber_now();
+	int64_t far = now + 2 * LATE, near = now + LATE, nearest = now + LATE / 2;
 	fiber_scope_t a, b, c, d;
 
 	(void)arg;
@@ -106,7 +107,7 @@ Test(scope, children_do_not_inherit_a_deadline, .timeout = 20)
 	law_holds(children_are_free, NULL);
 }
 
-/* ---- who calls it a timeout --------------------------------------------------------------------*/
+/* ---- who calls it a timeout -------------------------------------------------------------------*/
 static int owner_converts(void *arg)
 {
 	static const struct {
@@ -214,7 +215,7 @@ Test(scope, a_cancellation_is_no_timeout, .timeout = 20)
 	law_holds(cancellation_is_no_timeout, NULL);
 }
 
-/* ---- shields -----------------------------------------------------------------------------------*/
+/* ---- shields ----------------------------------------------------------------------------------*/
 static int clean_up_shielded(void *arg)
 {
 	fiber_scope_t shield, inner;
@@ -305,7 +306,7 @@ Test(scope, a_cancellation_ends_no_shielded_wait, .timeout = 20)
 	law_holds(cancel_a_shielded_wait, NULL);
 }
 
-/* ---- the macros --------------------------------------------------------------------------------*/
+/* ---- the macros -------------------------------------------------------------------------------*/
 static int leave_by_return(void)
 {
 	FIBER_WITHIN(LATE) {

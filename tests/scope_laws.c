@@ -1,5 +1,5 @@
-/* Interruptions: before any effect, never instead of a success, seen by loops that never park, and no
- * loop holds its worker. And what becomes of scopes that do not nest. */
+/* Interruptions: before any effect, never instead of a success, seen by loops that never park, and
+ * no loop holds its worker. And what becomes of scopes that do not nest. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ static int count(void *arg)
 	return (int)(intptr_t)arg;
 }
 
-/* ---- law 1 -------------------------------------------------------------------------------------*/
+/* ---- law 1 ------------------------------------------------------------------------------------*/
 static int spawn_when_cancelled(void *arg)
 {
 	fiber_group_t g = FIBER_GROUP_INIT;
@@ -56,7 +56,7 @@ Test(scope_laws, an_interruption_already_known_fails_a_call_before_any_effect, .
 	law_holds(law_1, NULL);
 }
 
-/* ---- laws 2 and 3 ------------------------------------------------------------------------------*/
+/* ---- laws 2 and 3 -----------------------------------------------------------------------------*/
 static int succeed_after_the_deadline(void *arg)
 {
 	fiber_scope_t s;
@@ -104,7 +104,7 @@ Test(scope_laws, fiber_check_looks_at_the_clock, .timeout = 20)
 	cr_expect(check_looks(NULL) == 0, "on a plain thread");
 }
 
-/* ---- law 4: loops that never park --------------------------------------------------------------*/
+/* ---- law 4: loops that never park -------------------------------------------------------------*/
 static int end_of_patience(int64_t end)
 {
 	return fiber_now() < end ? 0 : -EDEADLK;
@@ -221,7 +221,7 @@ Test(scope_laws, loops_that_never_park_let_others_run, .timeout = 20)
 	cr_expect(law_run(1, let_others_run, NULL) == 0);
 }
 
-/* ---- law 5: retry loops ------------------------------------------------------------------------*/
+/* ---- law 5: retry loops -----------------------------------------------------------------------*/
 static int sleep_one(void)
 {
 	return fiber_sleep(LATE);
@@ -296,7 +296,7 @@ Test(scope_laws, a_retry_loop_under_an_expired_deadline_does_not_hold_its_worker
 	cr_expect(law_run(1, retry_in_both_ways, NULL) == 0);
 }
 
-/* ---- one timer a fiber -------------------------------------------------------------------------*/
+/* ---- one timer a fiber ------------------------------------------------------------------------*/
 /* The timer of a wait that ended early stays set; it must end no later wait too soon. */
 static int stale_timers(void *arg)
 {
@@ -322,7 +322,7 @@ Test(scope_laws, an_earlier_deadline_ends_no_later_wait, .timeout = 20)
 	law_holds(stale_timers, NULL);
 }
 
-/* ---- scopes that do not nest -------------------------------------------------------------------*/
+/* ---- scopes that do not nest ------------------------------------------------------------------*/
 static int end_the_outer_first(void *arg)
 {
 	fiber_scope_t outer, inner;

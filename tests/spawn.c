@@ -24,7 +24,7 @@ static int spawn_and_join(const fiber_attr_t *attr, fiber_fn *fn, void *arg)
 	return r < 0 ? r : result;
 }
 
-/* ---- results and arguments ---------------------------------------------------------------------*/
+/* ---- results and arguments --------------------------------------------------------------------*/
 static int every_result_arrives(void *arg)
 {
 	static const int results[] = { 0, 1, -1, INT32_MAX, INT32_MIN, -ENOMEM, -ECANCELED };
@@ -33,7 +33,9 @@ static int every_result_arrives(void *arg)
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
-		cr_expect(fiber_spawn(&f, NULL, return_argument, (void *)(intptr_t)results[i]) == 0);
+		void *argument = (void *)(intptr_t)results[i];
+
+		cr_expect(fiber_spawn(&f, NULL, return_argument, argument) == 0);
 		cr_expect(fiber_join(f, &result) == 0);
 		cr_expect(result == results[i], "%d arrived as %d", results[i], result);
 	}
@@ -176,11 +178,12 @@ static int large_stacks_of_the_runtime(void *arg)
 
 Test(spawn, a_runtimes_stack_size_is_that_of_all_its_fibers, .timeout = 20)
 {
-	law_holds_with(&(fiber_options_t){ .stack_bytes = 1024 * 1024 }, large_stacks_of_the_runtime,
-		       NULL);
+	fiber_options_t options = { .stack_bytes = 1024 * 1024 };
+
+	law_holds_with(&options, large_stacks_of_the_runtime, NULL);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------*/
+/* ---- misuse -----------------------------------------------------------------------------------*/
 static int refused(void *arg)
 {
 	char byte = 0;
@@ -233,7 +236,7 @@ Test(spawn, outside_of_a_runtime_there_is_nowhere_to_spawn, .timeout = 20)
 	cr_expect(fiber_go(return_argument, NULL) == -EINVAL);
 }
 
-/* ---- where -------------------------------------------------------------------------------------*/
+/* ---- where ------------------------------------------------------------------------------------*/
 static int stay_there(void *arg)
 {
 	unsigned worker = (unsigned)(uintptr_t)arg;
@@ -261,7 +264,9 @@ static int placed(void *arg)
 		/* Roaming is refused silently: the place is the stronger word. */
 		fiber_attr_t attr = { .worker = i % workers + 1, .flags = i & 1 ? FIBER_ROAM : 0 };
 
-		cr_expect(fiber_spawn(&f[i], &attr, stay_there, (void *)(uintptr_t)attr.worker) == 0);
+		void *worker = (void *)(uintptr_t)attr.worker;
+
+		cr_expect(fiber_spawn(&f[i], &attr, stay_there, worker) == 0);
 	}
 	for (unsigned i = 0; i < workers * EACH; i++) {
 		cr_expect(fiber_join(f[i], &result) == 0);
@@ -277,7 +282,7 @@ Test(spawn, a_placed_fiber_is_on_its_worker_and_nowhere_else, .timeout = 30)
 	law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, placed, NULL);
 }
 
-/* ---- in which order ----------------------------------------------------------------------------*/
+/* ---- in which order ---------------------------------------------------------------------------*/
 static _Atomic int turn;
 
 static int note_turn(void *arg)
@@ -335,7 +340,7 @@ Test(spawn, the_oldest_unstarted_fiber_is_not_kept_waiting_for_ever, .timeout = 
 	cr_expect(law_run(1, feed_newer_ones, NULL) == 0);
 }
 
-/* ---- FIBER_NO_FPU ------------------------------------------------------------------------------*/
+/* ---- FIBER_NO_FPU -----------------------------------------------------------------------------*/
 static int round_upward(void *arg)
 {
 	int wrong = 0;

@@ -35,7 +35,7 @@ static void wait_for_arrivals(unsigned n)
 	UNTIL(atomic_load(&arrived) >= n);
 }
 
-/* ---- a hundred thousand at once ----------------------------------------------------------------*/
+/* ---- a hundred thousand at once ---------------------------------------------------------------*/
 static int many_alive(void *arg)
 {
 	unsigned n = law_rounds(100000);
@@ -93,7 +93,7 @@ Test(spawn_many, all_that_main_leaves_behind_run_and_are_cancelled, .timeout = 6
 	law_no_leaks();
 }
 
-/* ---- from plain threads ------------------------------------------------------------------------*/
+/* ---- from plain threads -----------------------------------------------------------------------*/
 enum { THREADS = 4 };
 
 static fiber_runtime_t *runtime;
@@ -158,7 +158,7 @@ Test(spawn_many, plain_threads_spawn_into_a_runtime, .timeout = 60)
 	law_no_leaks();
 }
 
-/* ---- fibers_max --------------------------------------------------------------------------------*/
+/* ---- fibers_max -------------------------------------------------------------------------------*/
 enum { MOST = 20 };
 
 static int fill_up(fiber_t *f, unsigned n)
@@ -174,6 +174,7 @@ static int fill_up(fiber_t *f, unsigned n)
 /* Main counts too. */
 static int up_to_the_limit(void *arg)
 {
+	fiber_attr_t huge = { .stack_bytes = SIZE_MAX };
 	fiber_t f[MOST], more = { 0 };
 	int64_t sum;
 
@@ -188,7 +189,7 @@ static int up_to_the_limit(void *arg)
 		cr_expect(sum_up(f, MOST - 1, &sum) == 0);
 		cr_expect(sum == (MOST - 1) * (MOST - 2) / 2);
 	}
-	cr_expect(fiber_spawn(NULL, &(fiber_attr_t){ .stack_bytes = SIZE_MAX }, add, NULL) == -ENOMEM);
+	cr_expect(fiber_spawn(NULL, &huge, add, NULL) == -ENOMEM, "it must not count");
 	return fill_up(f, MOST - 1);
 }
 
@@ -218,7 +219,7 @@ Test(spawn_many, who_was_awaited_by_its_group_has_made_room, .timeout = 60)
 	law_holds_with(&(fiber_options_t){ .fibers_max = MOST }, a_group_fills_it, NULL);
 }
 
-/* ---- no address space --------------------------------------------------------------------------*/
+/* ---- no address space -------------------------------------------------------------------------*/
 static size_t address_space(void)
 {
 	unsigned long pages = 0;
@@ -279,7 +280,8 @@ static int run_short(void *arg)
 	limit_address_space(address_space() + ((size_t)100 << 20));
 	o = spawn_until_short(f, MANY);
 	cr_expect(o.ran > 0 && o.ran < MANY, "%u ran", o.ran);
-	cr_expect(o.ran == atomic_load(&arrived), "%u ran, %u say so", o.ran, atomic_load(&arrived));
+	cr_expect(o.ran == atomic_load(&arrived), "%u ran, %u say so", o.ran,
+		  atomic_load(&arrived));
 	cr_expect(o.refused > 0, "no spawn said so");
 	limit_address_space(RLIM_INFINITY);
 	o = spawn_until_short(f, MANY);

@@ -1,4 +1,4 @@
-/* The heap of deadlines: what a worker asks of it, against a sorted array that does the same slowly. */
+/* The heap of deadlines: what a worker asks of it, against a sorted array that does it slowly. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* until.h - waiting for something that other fibers or threads bring about, and that has no call to wait
- * for. Polite: on a machine with few processors a fiber that only yields would keep its thread
+/* until.h - waiting for something that other fibers or threads bring about, and that has no call to
+ * wait for. Polite: on a machine with few processors a fiber that only yields would keep its thread
  * running, and the thread that is waited for off the processor. */
 #ifndef TESTS_UNTIL_H
 #define TESTS_UNTIL_H
