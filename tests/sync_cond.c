@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "on_a_thread.h"
 #include "worlds.h"
 
 struct shared {
@@ -351,6 +352,6 @@ static int misuse(void *arg)
 
 Test(cond, misuse_has_a_clear_answer, .timeout = 20)
 {
-	misuse(NULL);
+	on_a_thread(misuse, NULL);
 	law_holds(misuse, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "on_a_thread.h"
 #include "worlds.h"
 
 enum { ACTORS = 6 };
@@ -186,6 +187,6 @@ static int misuse(void *arg)
 
 Test(event, misuse_has_a_clear_answer, .timeout = 20)
 {
-	misuse(NULL);
+	on_a_thread(misuse, NULL);
 	law_holds(misuse, NULL);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sync/mutex.h"
+#include "on_a_thread.h"
 #include "worlds.h"
 
 /* ---- exclusion --------------------------------------------------------------------------------*/
@@ -148,7 +149,7 @@ static int initialisers(void *arg)
 
 Test(mutex, zeros_the_macros_and_init_make_an_idle_one, .timeout = 20)
 {
-	initialisers(NULL);
+	on_a_thread(initialisers, NULL);
 	law_holds(initialisers, NULL);
 }
 
@@ -174,7 +175,7 @@ static int misuse(void *arg)
 
 Test(mutex, misuse_has_a_clear_answer, .timeout = 20)
 {
-	misuse(NULL);
+	on_a_thread(misuse, NULL);
 	law_holds(misuse, NULL);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "on_a_thread.h"
 #include "worlds.h"
 
 static int wait_for_all(void *g)
@@ -81,7 +82,7 @@ static int below_and_above(void *arg)
 
 Test(waitgroup, the_count_goes_neither_below_zero_nor_above_its_end, .timeout = 20)
 {
-	below_and_above(NULL);
+	on_a_thread(below_and_above, NULL);
 	law_holds(below_and_above, NULL);
 }
 
@@ -183,6 +184,6 @@ static int misuse(void *arg)
 
 Test(waitgroup, misuse_has_a_clear_answer, .timeout = 20)
 {
-	misuse(NULL);
+	on_a_thread(misuse, NULL);
 	law_holds(misuse, NULL);
 }

@@ -10,10 +10,7 @@
 
 #include "sync/waitqueue.h"
 
-struct barrier {
-	struct waitqueue queue;
-};
-_Static_assert(sizeof(struct barrier) <= sizeof(fiber_barrier_t), "private_ must hold it");
+_Static_assert(sizeof(struct waitqueue) <= sizeof(fiber_barrier_t), "private_ must hold it");
 
 enum { BROKEN = 1 << WORD_SHIFT, ONE = BROKEN << 1 };
 
@@ -22,7 +19,7 @@ enum { MET, BROKE };
 
 static struct waitqueue *inside(fiber_barrier_t *b)
 {
-	return &((struct barrier *)(void *)b)->queue;
+	return (struct waitqueue *)(void *)b;
 }
 
 static void release(struct waitqueue *q, uint64_t word, unsigned how)

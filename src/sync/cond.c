@@ -8,14 +8,11 @@
 
 #include "sync/mutex.h"
 
-struct cond {
-	struct waitqueue queue;
-};
-_Static_assert(sizeof(struct cond) <= sizeof(fiber_cond_t), "private_ must hold it");
+_Static_assert(sizeof(struct waitqueue) <= sizeof(fiber_cond_t), "private_ must hold it");
 
 static struct waitqueue *inside(fiber_cond_t *c)
 {
-	return &((struct cond *)(void *)c)->queue;
+	return (struct waitqueue *)(void *)c;
 }
 
 static bool nobody_waits(struct waitqueue *q)

@@ -5,16 +5,13 @@
 
 #include "sync/waitqueue.h"
 
-struct event {
-	struct waitqueue queue;
-};
-_Static_assert(sizeof(struct event) <= sizeof(fiber_event_t), "private_ must hold it");
+_Static_assert(sizeof(struct waitqueue) <= sizeof(fiber_event_t), "private_ must hold it");
 
 enum { IS_SET = 1 << WORD_SHIFT };
 
 static struct waitqueue *inside(fiber_event_t *e)
 {
-	return &((struct event *)(void *)e)->queue;
+	return (struct waitqueue *)(void *)e;
 }
 
 /* Takes the guard although the event may be set already: only a read-modify-write makes sure that

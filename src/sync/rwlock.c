@@ -5,14 +5,11 @@
 
 #include "sync/lock.h"
 
-struct rwlock {
-	struct lock lock;
-};
-_Static_assert(sizeof(struct rwlock) <= sizeof(fiber_rwlock_t), "private_ must hold it");
+_Static_assert(sizeof(struct lock) <= sizeof(fiber_rwlock_t), "private_ must hold it");
 
 static struct lock *inside(fiber_rwlock_t *l)
 {
-	return &((struct rwlock *)(void *)l)->lock;
+	return (struct lock *)(void *)l;
 }
 
 /* No writer holds it, and nobody waits. */

@@ -7,17 +7,14 @@
 
 #include "sync/waitqueue.h"
 
-struct sem {
-	struct waitqueue queue;
-};
-_Static_assert(sizeof(struct sem) <= sizeof(fiber_sem_t), "private_ must hold it");
+_Static_assert(sizeof(struct waitqueue) <= sizeof(fiber_sem_t), "private_ must hold it");
 
 enum { UNIT = 1 << WORD_SHIFT };
 #define COUNT_MOST ((uint64_t)INT_MAX << WORD_SHIFT)
 
 static struct waitqueue *inside(fiber_sem_t *s)
 {
-	return &((struct sem *)(void *)s)->queue;
+	return (struct waitqueue *)(void *)s;
 }
 
 static bool take_at_once(struct waitqueue *q)

@@ -7,14 +7,11 @@
 
 #include "sync/waitqueue.h"
 
-struct waitgroup {
-	struct waitqueue queue;
-};
-_Static_assert(sizeof(struct waitgroup) <= sizeof(fiber_waitgroup_t), "private_ must hold it");
+_Static_assert(sizeof(struct waitqueue) <= sizeof(fiber_waitgroup_t), "private_ must hold it");
 
 static struct waitqueue *inside(fiber_waitgroup_t *g)
 {
-	return &((struct waitgroup *)(void *)g)->queue;
+	return (struct waitqueue *)(void *)g;
 }
 
 /* Under guard. */
