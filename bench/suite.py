@@ -102,6 +102,17 @@ WORKLOADS = {
             for rival in ('State Threads', 'Pth')
         },
     ),
+    'chan': Workload(
+        'Channels between two fibers of one worker',
+        'bench-chan',
+        [],
+        elsewhere={
+            'rendezvous round trip, alone': 'libdill 53-61, neco 147, Boost.Fiber 190',
+            'rendezvous round trip, with a second thread': 'Go 197, Tokio 329',
+            'buffered message, alone': 'Boost.Fiber 16, libdill 35',
+            'buffered message, with a second thread': 'Go 30, Tokio 60',
+        },
+    ),
     'sleep': Workload(
         'Sleepers and timers',
         'bench-sleep',

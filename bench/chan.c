@@ -1,0 +1,151 @@
+/* chan.c - channels: a meeting there and back, a message through a buffer, a select.
+ *
+ * "Alone" is a process with one thread, where nothing is locked; "with a second thread" has one
+ * that was started and sleeps. Two fibers on one worker all the time. Checked: every message comes
+ * once and in order. */
+#include "bench.h"
+
+#include <fiber/chan.h>
+#include <pthread.h>
+#include <semaphore.h>
+
+enum { CAPACITY = 64 };
+
+static fiber_chan_t *there, *back;
+static long n;
+static int64_t took;
+
+/* ---- a meeting there and back*/
+
+static int answer(void *unused)
+{
+	long message;
+
+	(void)unused;
+	for (long i = 0; i < n; i++) {
+		BENCH_CHECK(fiber_chan_recv(there, &message) == 0);
+		message++;
+		BENCH_CHECK(fiber_chan_send(back, &message) == 0);
+	}
+	return 0;
+}
+
+static void ask(void)
+{
+	long message;
+
+	for (long i = 0; i < n; i++) {
+		BENCH_CHECK(fiber_chan_send(there, &i) == 0);
+		BENCH_CHECK(fiber_chan_recv(back, &message) == 0 && message == i + 1);
+	}
+}
+
+/* ---- one way, buffered or not*/
+
+static int produce(void *unused)
+{
+	(void)unused;
+	for (long i = 0; i < n; i++)
+		BENCH_CHECK(fiber_chan_send(there, &i) == 0);
+	return 0;
+}
+
+static void consume(void)
+{
+	long message;
+
+	for (long i = 0; i < n; i++)
+		BENCH_CHECK(fiber_chan_recv(there, &message) == 0 && message == i);
+}
+
+/* Of two channels, one of which stays silent. */
+static void choose(void)
+{
+	long message;
+	fiber_case_t cases[] = {FIBER_RECV(back, &message), FIBER_RECV(there, &message)};
+
+	for (long i = 0; i < n; i++)
+		BENCH_CHECK(fiber_select(cases, 2) == 1 && message == i);
+}
+
+enum { MEETING, BUFFERED, SELECT, SELECT_BUFFERED, SECOND_THREAD = 8 };
+
+static const struct {
+	fiber_fn *other;
+	void (*mine)(void);
+	size_t capacity;
+} ways[] = {
+	[MEETING] = {answer, ask, 0},
+	[BUFFERED] = {produce, consume, CAPACITY},
+	[SELECT] = {produce, choose, 0},
+	[SELECT_BUFFERED] = {produce, choose, CAPACITY},
+};
+
+/* ---- rows*/
+
+static int two_fibers(void *argument)
+{
+	const struct bench_row *row = argument;
+	long way = row->variant % SECOND_THREAD;
+	int64_t begin;
+	fiber_t other;
+
+	BENCH_CHECK(fiber_chan_create(&there, sizeof(long), ways[way].capacity) == 0);
+	BENCH_CHECK(fiber_chan_create(&back, sizeof(long), 0) == 0);
+	begin = bench_now();
+	BENCH_CHECK(fiber_spawn(&other, NULL, ways[way].other, NULL) == 0);
+	ways[way].mine();
+	took = bench_now() - begin;
+	BENCH_CHECK(fiber_join(other, NULL) == 0);
+	fiber_chan_free(there);
+	fiber_chan_free(back);
+	return 0;
+}
+
+static sem_t stay;
+
+static void *sleeper(void *unused)
+{
+	(void)unused;
+	sem_wait(&stay);
+	return NULL;
+}
+
+static double messages(const struct bench_row *row)
+{
+	fiber_options_t options = {.workers = 1};
+	pthread_t thread;
+
+	n = row->n;
+	if (row->variant & SECOND_THREAD) {
+		sem_init(&stay, 0, 0);
+		BENCH_CHECK(pthread_create(&thread, NULL, sleeper, NULL) == 0);
+	}
+	BENCH_CHECK(fiber_run(&options, two_fibers, (void *)row) == 0);
+	if (row->variant & SECOND_THREAD) {
+		sem_post(&stay);
+		pthread_join(thread, NULL);
+	}
+	return (double)took / n;
+}
+
+static const struct bench_row rows[] = {
+	{"rendezvous round trip, alone", messages, 32, 1000000, .n = 1000000, .variant = MEETING},
+	{"rendezvous round trip, with a second thread", messages, 65, 1000000, .n = 1000000,
+	 .variant = MEETING | SECOND_THREAD},
+	{"buffered message, alone", messages, 6, 4000000, .n = 4000000, .variant = BUFFERED},
+	{"buffered message, with a second thread", messages, 14, 4000000, .n = 4000000,
+	 .variant = BUFFERED | SECOND_THREAD},
+	{"select of two meetings, alone", messages, 0, 1000000, .n = 1000000, .variant = SELECT},
+	{"select of two meetings, with a second thread", messages, 0, 1000000, .n = 1000000,
+	 .variant = SELECT | SECOND_THREAD},
+	{"select of two, buffered, alone", messages, 0, 1000000, .n = 1000000,
+	 .variant = SELECT_BUFFERED},
+	{"select of two, buffered, with a second thread", messages, 0, 1000000, .n = 1000000,
+	 .variant = SELECT_BUFFERED | SECOND_THREAD},
+};
+
+int main(int argc, char **argv)
+{
+	return bench_main(argc, argv, rows, sizeof rows / sizeof rows[0]);
+}
