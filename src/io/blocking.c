@@ -112,7 +112,10 @@ static ssize_t regular(struct poller_op *op, enum wait_what what)
 {
 	struct call c = { .op = op, .job.what = what };
 	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job };
+	int r = io_check_time();
 
+	if (r < 0)
+		return r;
 	if (!wait_on_fiber())
 		return on_this_thread(op);
 	blocked_enter(&entry);

@@ -85,9 +85,7 @@ static int check(fiber_fd fd, const void *buffer, size_t bytes, int64_t offset)
 {
 	int r = io_check(fd, buffer, bytes);
 
-	if (r == 0 && offset < 0)
-		r = -EINVAL;
-	return r < 0 ? r : wait_check();
+	return r == 0 && offset < 0 ? -EINVAL : r;
 }
 
 /* What the page cache has, up to bytes or the end of the file: *end. */
@@ -115,6 +113,8 @@ PUBLIC ssize_t fiber_pread(fiber_fd fd, void *buffer, size_t bytes, int64_t offs
 	bool end;
 	int r = check(fd, buffer, bytes, offset);
 
+	if (r == 0)
+		r = wait_check();
 	if (r < 0)
 		return r;
 	done = read_cached(&t, &end);
@@ -122,6 +122,9 @@ PUBLIC ssize_t fiber_pread(fiber_fd fd, void *buffer, size_t bytes, int64_t offs
 		wait_done();
 		return done;
 	}
+	r = done == 0 ? io_check_time() : 0; /* what has begun goes on to its end */
+	if (r < 0)
+		return r;
 	t.buffer = (char *)buffer + done;
 	t.bytes -= (size_t)done;
 	t.offset += done;
@@ -135,13 +138,15 @@ PUBLIC ssize_t fiber_pwrite(fiber_fd fd, const void *buffer, size_t bytes, int64
 			      .bytes = bytes, .offset = offset, .job.what = WAIT_WRITE };
 	int r = check(fd, buffer, bytes, offset);
 
+	if (r == 0)
+		r = io_check_time();
 	return r < 0 ? r : carry(&t);
 }
 
 PUBLIC int fiber_fsync(fiber_fd fd)
 {
 	struct transfer t = { .call = call_fsync, .fd = fd, .job.what = WAIT_WRITE };
-	int r = check(fd, NULL, 0, 0);
+	int r = fd < 0 ? -EBADF : io_check_time();
 
 	return r < 0 ? r : (int)carry(&t);
 }

@@ -42,4 +42,11 @@ static inline int io_check(fiber_fd fd, const void *buffer, size_t bytes)
 /* The same for several buffers. On success the sum of their sizes. */
 ssize_t io_check_vector(fiber_fd, const struct iovec *, size_t count);
 
+/* wait_check, with a look at the clock: on the way to a call that nothing interrupts. */
+static inline int io_check_time(void)
+{
+	fiber_check();
+	return wait_check();
+}
+
 #endif

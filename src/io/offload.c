@@ -10,7 +10,7 @@ PUBLIC int fiber_offload(fiber_fn *function, void *argument)
 
 	if (!function)
 		return -EINVAL;
-	r = wait_check();
+	r = io_check_time();
 	if (r < 0)
 		return r;
 	return wait_on_fiber() ? helpers_call(&job) : function(argument);

@@ -66,8 +66,10 @@ static ssize_t send_here(struct sending *s)
 
 static ssize_t send_on_helper(struct sending *s)
 {
-	int r = wait_offload(run, s);
+	int r = io_check_time();
 
+	if (r == 0)
+		r = wait_offload(run, s);
 	return r < 0 ? r : s->result;
 }
 
