@@ -221,6 +221,19 @@ def thread_wake():
     expect(status == 0 and said == "the thread says 42; meanwhile the ticker ticked\n", repr(said))
 
 
+def sieve():
+    status, said = program("sieve", "1000")
+    primes = [n for n in range(2, 1000) if all(n % d for d in range(2, n))]
+    expect(status == 0 and said.split() == [str(prime) for prime in primes], repr(said))
+    expect(program("sieve", "2") == (0, ""), "no prime below 2")
+
+
+def producer_consumer():
+    status, said = program("producer_consumer")
+    expect(status == 0 and said == "producer 0: 1000 items, sum 500500; closed\n"
+           "producer 1: 10 items, sum 55; silent, given up\n", repr(said))
+
+
 def demo():
     status, said = program("load", os.path.join(FOLDER, "http"), "200", "1")
     expect(status == 0 and " 0 wrong, 0 connections failed" in said, said)
@@ -228,7 +241,7 @@ def demo():
 
 
 CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
-                                              thread_wake, demo)}
+                                              thread_wake, sieve, producer_consumer, demo)}
 
 if __name__ == "__main__":
     FOLDER = sys.argv[2]
