@@ -30,7 +30,7 @@ static int listen_once(void *arg)
 	return fiber_broadcast_recv_until(&l->me, &l->got, l->until);
 }
 
-/* ---- what is seen ------------------------------------------------------------------------------*/
+/* ---- what is seen -----------------------------------------------------------------------------*/
 static int since_then(void *arg)
 {
 	fiber_broadcast_t *b = broadcast_of(sizeof(int), 4);
@@ -163,7 +163,7 @@ Test(broadcast, closing_ends_it_after_what_was_sent, .timeout = 20)
 	law_holds(closed, NULL);
 }
 
-/* ---- interruptions -----------------------------------------------------------------------------*/
+/* ---- interruptions ----------------------------------------------------------------------------*/
 static int interrupted(void *arg)
 {
 	fiber_broadcast_t *b = broadcast_of(sizeof(int), 4);
@@ -221,7 +221,7 @@ Test(broadcast, an_interrupted_wait_misses_nothing, .timeout = 20)
 	law_holds(cancelled, NULL);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------*/
+/* ---- misuse -----------------------------------------------------------------------------------*/
 static int misused(void *arg)
 {
 	fiber_subscriber_t nothing = FIBER_SUBSCRIBER_INIT, s;
@@ -261,7 +261,7 @@ Test(broadcast, misuse_is_answered, .timeout = 20)
 	law_holds(misused, NULL);
 }
 
-/* ---- pressure ----------------------------------------------------------------------------------*/
+/* ---- pressure ---------------------------------------------------------------------------------*/
 enum { SENDERS = 3, READERS = 6 };
 
 static struct {

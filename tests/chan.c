@@ -36,7 +36,7 @@ static int recv_value(void *arg)
 	return fiber_chan_recv(job->chan, &job->value);
 }
 
-/* ---- order -------------------------------------------------------------------------------------*/
+/* ---- order ------------------------------------------------------------------------------------*/
 enum { MANY = 1000 };
 
 static int send_many(void *chan)
@@ -128,7 +128,7 @@ Test(chan, the_receiver_that_waits_longest_is_served_first, .timeout = 20)
 	law_holds(receivers_in_order, NULL);
 }
 
-/* ---- room --------------------------------------------------------------------------------------*/
+/* ---- room -------------------------------------------------------------------------------------*/
 static int capacity_exact(void *arg)
 {
 	fiber_chan_t *c = chan_of(sizeof(int), 3), *meeting = chan_of(sizeof(int), 0);
@@ -165,7 +165,7 @@ Test(chan, it_holds_its_capacity_and_no_more, .timeout = 20)
 	law_holds(capacity_exact, NULL);
 }
 
-/* ---- close -------------------------------------------------------------------------------------*/
+/* ---- close ------------------------------------------------------------------------------------*/
 static int drains(void *arg)
 {
 	fiber_chan_t *c = chan_of(sizeof(int), 4);
@@ -223,7 +223,7 @@ Test(chan, closing_wakes_all_who_wait, .timeout = 20)
 	law_holds(close_wakes, NULL);
 }
 
-/* ---- items -------------------------------------------------------------------------------------*/
+/* ---- items ------------------------------------------------------------------------------------*/
 struct framed {
 	unsigned char before, item[100], after;
 };
@@ -348,7 +348,7 @@ Test(chan, an_item_that_nobody_wants_is_dropped, .timeout = 20)
 	law_holds(dropped, NULL);
 }
 
-/* ---- misuse and life ---------------------------------------------------------------------------*/
+/* ---- misuse and life --------------------------------------------------------------------------*/
 static int misused(void *arg)
 {
 	fiber_chan_t *c = NULL;

@@ -37,7 +37,7 @@ static int recv_value(void *arg)
 	return fiber_chan_recv_until(job->chan, &job->value, job->until);
 }
 
-/* ---- deadlines ---------------------------------------------------------------------------------*/
+/* ---- deadlines --------------------------------------------------------------------------------*/
 /* Also on plain threads. */
 static int timed_out(void *arg)
 {
@@ -96,7 +96,7 @@ Test(chan_interrupted, who_gave_up_takes_nobodys_item, .timeout = 20)
 	law_holds(time_passes_by, NULL);
 }
 
-/* ---- cancellation ------------------------------------------------------------------------------*/
+/* ---- cancellation -----------------------------------------------------------------------------*/
 static int cancelled(void *arg)
 {
 	fiber_chan_t *c = chan_of(sizeof(int), 0);
@@ -184,7 +184,7 @@ Test(chan_interrupted, grant_or_interruption_whichever_was_first, .timeout = 20)
 	law_no_leaks();
 }
 
-/* ---- threads -----------------------------------------------------------------------------------*/
+/* ---- threads ----------------------------------------------------------------------------------*/
 enum { MANY = 2000 };
 
 static void *thread_echo(void *arg)

@@ -55,7 +55,7 @@ static void note_received(struct actor *a, int chan, const uint64_t *item)
 		a->t.broken += item[i] != item[0];
 }
 
-/* ---- one attempt -------------------------------------------------------------------------------*/
+/* ---- one attempt ------------------------------------------------------------------------------*/
 static int by_sending(struct actor *a, int to, const uint64_t *out, int64_t until)
 {
 	fiber_chan_t *c = arena.chan[to];
@@ -128,7 +128,7 @@ static int attempt(struct actor *a)
 	}
 }
 
-/* ---- actors ------------------------------------------------------------------------------------*/
+/* ---- actors -----------------------------------------------------------------------------------*/
 static void count(struct tally *t, int r)
 {
 	t->attempts++;
@@ -231,7 +231,7 @@ static void settle_accounts(void)
 	cr_expect(t->sent > 0 && t->timed_out > 0 && t->not_now > 0 && t->cancelled > 0);
 }
 
-/* ---- the law -----------------------------------------------------------------------------------*/
+/* ---- the law ----------------------------------------------------------------------------------*/
 static int pressure(void *threads)
 {
 	unsigned on_threads = (unsigned)(uintptr_t)threads, rounds = law_rounds(6000);

@@ -34,7 +34,7 @@ static int choose(void *arg)
 	return fiber_select_until(c->cases, c->n, c->until);
 }
 
-/* ---- each kind, at once and after a wait -------------------------------------------------------*/
+/* ---- each kind, at once and after a wait ------------------------------------------------------*/
 static int channels(void *arg)
 {
 	fiber_chan_t *a = chan_of(sizeof(int), 0), *b = chan_of(sizeof(int), 0);
@@ -168,7 +168,7 @@ Test(select, a_fiber_that_has_ended, .timeout = 20)
 	law_holds(joins, NULL);
 }
 
-/* ---- chances -----------------------------------------------------------------------------------*/
+/* ---- chances ----------------------------------------------------------------------------------*/
 enum { ROUNDS = 6000, CASES = 20 };
 
 /* Of the `n` cases those in `ready` can always go: each as often as the others, within six standard
@@ -220,7 +220,7 @@ Test(select, each_case_that_can_go_has_the_same_chance, .timeout = 20)
 	law_no_leaks();
 }
 
-/* ---- time and cancellation ---------------------------------------------------------------------*/
+/* ---- time and cancellation --------------------------------------------------------------------*/
 static int interrupted(void *arg)
 {
 	fiber_chan_t *a = chan_of(sizeof(int), 1), *b = chan_of(sizeof(int), 0);
@@ -285,7 +285,7 @@ Test(select, a_cancelled_one_leaves_nothing, .timeout = 20)
 	law_holds(cancelled, NULL);
 }
 
-/* ---- what makes no sense -----------------------------------------------------------------------*/
+/* ---- what makes no sense ----------------------------------------------------------------------*/
 static int result_alone(fiber_case_t c)
 {
 	fiber_case_t again = c;
@@ -323,7 +323,7 @@ Test(select, a_case_that_makes_no_sense_can_go, .timeout = 20)
 	law_holds(nonsense, NULL);
 }
 
-/* ---- plain threads -----------------------------------------------------------------------------*/
+/* ---- plain threads ----------------------------------------------------------------------------*/
 static void *send_seven(void *chan)
 {
 	return (void *)(intptr_t)fiber_chan_send(chan, &(int){7});

@@ -23,7 +23,7 @@ static int park_for(void *arg)
 	return r < 0 ? r : (int)(intptr_t)arg;
 }
 
-/* ---- a fiber that ended meanwhile --------------------------------------------------------------*/
+/* ---- a fiber that ended meanwhile -------------------------------------------------------------*/
 static struct {
 	fiber_chan_t *chan, *other;
 	fiber_t child;
@@ -92,7 +92,7 @@ Test(select_join, a_join_that_lost_is_given_back, .timeout = 20)
 	law_no_leaks();
 }
 
-/* ---- threads -----------------------------------------------------------------------------------*/
+/* ---- threads ----------------------------------------------------------------------------------*/
 static int unpark_it(void *arg)
 {
 	fiber_t f = *(fiber_t *)arg;
@@ -134,7 +134,7 @@ Test(select_join, threads_select_among_fibers, .timeout = 20)
 	law_no_leaks();
 }
 
-/* ---- ends, joins and losses at the same moment -------------------------------------------------*/
+/* ---- ends, joins and losses at the same moment ------------------------------------------------*/
 enum { CHILDREN = 8 };
 
 static struct {

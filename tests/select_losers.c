@@ -27,7 +27,7 @@ static int park_for(void *arg)
 	return r < 0 ? r : (int)(intptr_t)arg;
 }
 
-/* ---- whoever wins, the others find nothing changed ---------------------------------------------*/
+/* ---- whoever wins, the others find nothing changed --------------------------------------------*/
 enum { RECV, SEND, READY, JOIN, TIME, CANCEL, WAYS };
 
 static struct {
@@ -129,7 +129,7 @@ Test(select_losers, they_leave_nothing_behind, .timeout = 20)
 	law_holds(losers, NULL);
 }
 
-/* ---- one channel in several cases --------------------------------------------------------------*/
+/* ---- one channel in several cases -------------------------------------------------------------*/
 static int on_itself(void *chan)
 {
 	int in = 0, out = 5;
@@ -221,7 +221,7 @@ Test(select_losers, two_selects_agree_on_one_case, .timeout = 40)
 	law_holds_with(&(fiber_options_t){.flags = FIBER_ALL_ROAM}, crossings, NULL);
 }
 
-/* ---- thousands ---------------------------------------------------------------------------------*/
+/* ---- thousands --------------------------------------------------------------------------------*/
 enum { MOST = 65536 };
 
 static int choose_of_many(void *cases)
@@ -263,7 +263,7 @@ Test(select_losers, as_many_cases_as_there_may_be, .timeout = 40)
 	law_holds(many, NULL);
 }
 
-/* ---- roaming -----------------------------------------------------------------------------------*/
+/* ---- roaming ----------------------------------------------------------------------------------*/
 /* Whoever wakes it takes it to another worker; but its operation lies in the poller of the first,
  * which alone can take it back. */
 static struct {

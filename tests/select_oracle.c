@@ -17,7 +17,7 @@ static struct {
 	_Atomic bool ended[MOST_ACTORS];
 } run;
 
-/* ---- running -----------------------------------------------------------------------------------*/
+/* ---- running ----------------------------------------------------------------------------------*/
 static int plainly(const struct op *op, int *item)
 {
 	fiber_chan_t *c = run.chan[op->cases[0].chan];
@@ -144,7 +144,7 @@ Test(select_oracle, nobody_waits_for_what_is_there, .timeout = 60)
 	law_no_leaks();
 }
 
-/* ---- the oracle itself -------------------------------------------------------------------------*/
+/* ---- the oracle itself ------------------------------------------------------------------------*/
 #define ONE(act, chan, value) {.n = 1, .cases = {{act, chan, value}}}
 #define CLOSER {ONE(CLOSE, 0, 0), ONE(CLOSE, 1, 0)}
 #define CLOSED {{0, 0, 0}, {0, 0, 0}}

@@ -94,7 +94,8 @@ typedef struct fiber_case {
  *	-ECANCELED      interrupted
  *	-ETIMEDOUT      (until) `when` has passed
  *	-EAGAIN         (now) none could go at once; never parks, and is no cancellation point
- *	-EINVAL         cases is NULL though n is not 0, n is larger than 65,536, or an op is unknown
+ *	-EINVAL         cases is NULL though n is not 0, n is larger than 65,536, or an op
+ *	                is unknown
  *	-ENOMEM         (more than 8 cases) no memory
  *	-EPERM          a READY case on a plain thread, which has no poller */
 FIBER_CHECKED int fiber_select(fiber_case_t *cases, size_t n);

@@ -1,11 +1,12 @@
 /* select.c - one of several cases.
  *
- * Two rounds. The first tries each case, in a random order, and waits for none. If none can go, the second begins one wait, and enters it in the queue of each case with the case's
- * number as its index; whoever can let a case go claims the wait, and with it the case. Entering,
- * each case is looked at once more under its guard: if it can go by now, the wait is withdrawn -
- * claimed by oneself - before anything is done; if that comes too late, another case has won, and
- * this one is left alone. A partner may be lost between the look and the withdrawal (it has won
- * elsewhere meanwhile): then all is taken back, and both rounds begin again.
+ * Two rounds. The first tries each case, in a random order, and waits for none. If none can go, the
+ * second begins one wait, and enters it in the queue of each case with the case's number as its
+ * index; whoever can let a case go claims the wait, and with it the case. Entering, each case is
+ * looked at once more under its guard: if it can go by now, the wait is withdrawn - claimed by
+ * oneself - before anything is done; if that comes too late, another case has won, and this one is
+ * left alone. A partner may be lost between the look and the withdrawal (it has won elsewhere
+ * meanwhile): then all is taken back, and both rounds begin again.
  *
  * At the end every case that was entered is left: removed from its queue, its operation retrieved
  * from the poller, its join withdrawn. */

@@ -20,7 +20,7 @@ struct world {
 
 static bool search(const struct program *, struct world);
 
-/* ---- what each step means ----------------------------------------------------------------------*/
+/* ---- what each step means ---------------------------------------------------------------------*/
 static const struct op *next_op(const struct program *p, const struct world *w, int actor)
 {
 	return w->pc[actor] < p->ops[actor] ? &p->op[actor][w->pc[actor]] : NULL;
@@ -93,7 +93,7 @@ static bool can_move(const struct program *p, const struct world *w)
 	return false;
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------*/
+/* ---- the walk ---------------------------------------------------------------------------------*/
 static bool same(const struct outcome *one, const struct outcome *other)
 {
 	return one->at == other->at && one->result == other->result && one->value == other->value;
@@ -176,7 +176,7 @@ bool program_permits(const struct program *p)
 	return search(p, (struct world){0});
 }
 
-/* ---- programs ----------------------------------------------------------------------------------*/
+/* ---- programs ---------------------------------------------------------------------------------*/
 static struct op random_op(uint64_t *random, int value)
 {
 	struct op op = {.n = 1};
