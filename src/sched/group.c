@@ -85,13 +85,13 @@ static void note(struct group *g, int result)
 	}
 }
 
+/* The owner's last word rules: a race in a group with a limit is a race. */
 static void decide(struct group *g, enum mode mode)
 {
 	bool end;
 
 	spin_lock(&g->guard);
-	if (g->mode == UNDECIDED)
-		g->mode = (uint16_t)mode;
+	g->mode = (uint16_t)mode;
 	end = decided(g);
 	spin_unlock(&g->guard);
 	if (end)
@@ -134,16 +134,23 @@ static void count_out(struct group *g, struct group_member *m)
 		wait_wake(woken);
 }
 
-void group_left(struct group_member *m, int result)
+/* Of a result. True: it has decided, and the others are to end. */
+static bool takes_note(struct group *g, int result)
 {
-	struct group *g = m->group;
 	bool end;
 
 	spin_lock(&g->guard);
 	note(g, result);
 	end = decided(g);
 	spin_unlock(&g->guard);
-	if (end)
+	return end;
+}
+
+void group_left(struct group_member *m, int result)
+{
+	struct group *g = m->group;
+
+	if (takes_note(g, result))
 		ask_all(g);
 	count_out(g, m);
 }
@@ -221,10 +228,8 @@ PUBLIC int fiber_group_spawn(fiber_group_t *public, const fiber_attr_t *attr, fi
 	}
 	count_out(g, m);
 failed:
-	spin_lock(&g->guard);
-	note(g, r);
-	spin_unlock(&g->guard);
-	decide(g, g->mode);
+	if (takes_note(g, r))
+		ask_all(g);
 	return r;
 }
 
