@@ -117,7 +117,7 @@ static bool give_up(struct helper *h)
 /* Sleeps until there is a job. NULL: this helper has ended. */
 static struct helpers_job *sleep_idle(struct helper *h)
 {
-	int64_t until = os_now() + IDLE_NS;
+	int64_t until = os_now() + (helper_pool.idle_ns ? helper_pool.idle_ns : IDLE_NS);
 
 	for (;;) {
 		os_word_sleep(&h->word, 0, until);
