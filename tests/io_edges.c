@@ -1,5 +1,5 @@
-/* One edge may stand for more than one thing: what hangs where a short read, or the first of several
- * waiters, is taken for the whole of it. */
+/* One edge may stand for more than one thing: what hangs where a short read, or the first of
+ * several waiters, is taken for the whole of it. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -169,7 +169,7 @@ Test(io_edges, bytes_behind_the_urgent_mark_are_seen, .timeout = 30)
 	law_holds(urgent, NULL);
 }
 
-/* ---- several waiters, one edge -----------------------------------------------------------------*/
+/* ---- several waiters, one edge ----------------------------------------------------------------*/
 enum { THREE = 3, FOUR = 4 };
 
 static int accepts(void *arg)
@@ -296,7 +296,7 @@ Test(io_edges, a_cancelled_waiter_hands_its_readiness_on, .timeout = 30)
 	law_holds(handed_on, NULL);
 }
 
-/* ---- many directions ---------------------------------------------------------------------------*/
+/* ---- many directions --------------------------------------------------------------------------*/
 static int writes(void *arg)
 {
 	struct burst *b = arg;

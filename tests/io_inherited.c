@@ -1,46 +1,19 @@
-/* Blocking descriptors that came from elsewhere: their flags stay, and nothing that is done with them
- * stops the worker's other fibers, though another process may take what was ready. */
+/* Blocking descriptors that came from elsewhere: their flags stay, and nothing that is done with
+ * them stops the worker's other fibers, though another process may take what was ready. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "law.h"
+#include "others.h"
 #include "waits.h"
-
-/* ---- others go on ------------------------------------------------------------------------------*/
-struct other {
-	_Atomic bool stop;
-	_Atomic unsigned turns;
-};
-
-static int goes_on(void *arg)
-{
-	struct other *o = arg;
-
-	while (!atomic_load(&o->stop)) {
-		atomic_fetch_add(&o->turns, 1);
-		fiber_yield();
-	}
-	return 0;
-}
-
-/* The only worker runs this fiber again and again, whatever the others are in the middle of. */
-static void others_go_on(struct other *o)
-{
-	unsigned before = atomic_load(&o->turns);
-
-	while (atomic_load(&o->turns) < before + 100)
-		fiber_yield();
-}
 
 static int blocking_listener(struct sockaddr_in *name)
 {
@@ -67,13 +40,13 @@ static int accepts(void *arg)
 	return fiber_accept(*(int *)arg, NULL, NULL);
 }
 
-/* ---- accept ------------------------------------------------------------------------------------*/
+/* ---- accept -----------------------------------------------------------------------------------*/
 static int accepts_blocking(void *arg)
 {
 	struct other o = { 0 };
 	struct sockaddr_in name;
 	int listener = blocking_listener(&name), client, fd;
-	fiber_t other = spawned(goes_on, &o), f = spawned(accepts, &listener);
+	fiber_t other = spawned(other_goes_on, &o), f = spawned(accepts, &listener);
 
 	(void)arg;
 	until_it_waits_for(f, "accept");
@@ -185,7 +158,7 @@ static int shared(void *arg)
 	(void)arg;
 	cr_expect(pipe2(report, O_CLOEXEC | O_NONBLOCK) == 0);
 	rival = start_rival(c.listener, report[1]);
-	other = spawned(goes_on, &o);
+	other = spawned(other_goes_on, &o);
 	two[0] = spawned(takes_its_share, &c);
 	two[1] = spawned(takes_its_share, &c);
 	hasty = spawned(takes_for_a_moment, &c);
@@ -244,8 +217,8 @@ Test(io_inherited, a_hundred_acceptors_leave_helpers_for_files, .timeout = 120)
 	law_holds_with(&(fiber_options_t){ .helpers_max = 4 }, files_go_on, NULL);
 }
 
-/* ---- connect -----------------------------------------------------------------------------------*/
-/* A listener whose queue is full does not answer: connect(2) on a blocking socket would sit there. */
+/* ---- connect ----------------------------------------------------------------------------------*/
+/* A listener whose queue is full does not answer: connect(2) that blocks would sit there. */
 struct dialer {
 	int fd;
 	struct sockaddr_un name;
@@ -280,7 +253,7 @@ static int connects_blocking(void *arg)
 	struct other o = { 0 };
 	struct dialer d;
 	int first, listener = full_listener(&d, &first), taken;
-	fiber_t other = spawned(goes_on, &o), f = spawned(connects, &d);
+	fiber_t other = spawned(other_goes_on, &o), f = spawned(connects, &d);
 
 	(void)arg;
 	until_it_waits_for(f, "connect");
@@ -330,201 +303,4 @@ static int connects_tcp(void *arg)
 Test(io_inherited, connect_reaches_and_is_refused, .timeout = 60)
 {
 	law_holds(connects_tcp, NULL);
-}
-
-/* ---- sendfile ----------------------------------------------------------------------------------*/
-enum { FILE_BYTES = 3 << 20 };
-
-struct sender {
-	int out, in;
-	int64_t offset;
-};
-
-static int sends_file(void *arg)
-{
-	struct sender *s = arg;
-	ssize_t n;
-
-	while ((n = fiber_sendfile(s->out, s->in, &s->offset, FILE_BYTES - s->offset)) > 0)
-		;
-	return (int)n;
-}
-
-static int file_of_pattern(void)
-{
-	FILE *f = tmpfile();
-	int fd;
-
-	for (int i = 0; i < FILE_BYTES / 4; i++)
-		fwrite(&i, sizeof i, 1, f);
-	fflush(f);
-	fd = fcntl(fileno(f), F_DUPFD_CLOEXEC, 0);
-	fclose(f);
-	return fd;
-}
-
-static int received_pattern(int fd)
-{
-	int *data = malloc(FILE_BYTES), wrong = 0;
-	size_t done;
-
-	cr_expect(fiber_read_full(fd, data, FILE_BYTES, &done) == FILE_BYTES, "%zu", done);
-	for (int i = 0; i < FILE_BYTES / 4; i++)
-		wrong += data[i] != i;
-	free(data);
-	return wrong;
-}
-
-static int sends_blocking(void *arg)
-{
-	struct other o = { 0 };
-	struct sender s = { .in = file_of_pattern() };
-	fiber_t other = spawned(goes_on, &o), f;
-	int fds[2], small = 65536;
-
-	(void)arg;
-	cr_expect(law_tcp_pair(fds) == 0);
-	setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-	setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-	s.out = fds[1];
-	f = spawned(sends_file, &s);
-	until_it_waits_for(f, "write"); /* the receiver does not read: it would block here */
-	others_go_on(&o);
-	cr_expect(received_pattern(fds[0]) == 0);
-	cr_expect(result_of(f) == 0 && s.offset == FILE_BYTES);
-	cr_expect(!(fcntl(fds[1], F_GETFL) & O_NONBLOCK));
-
-	s.offset = 0;
-	cr_expect(FIBER_TIMEOUT(10 * FIBER_MILLISECOND, sends_file(&s)) == -ETIMEDOUT);
-	cr_expect(s.offset > 0 && s.offset < FILE_BYTES);
-	atomic_store(&o.stop, true);
-	cr_expect(result_of(other) == 0);
-	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
-	return fiber_close(s.in);
-}
-
-Test(io_inherited, sendfile_to_a_blocking_socket, .timeout = 60)
-{
-	law_holds(sends_blocking, NULL);
-}
-
-/* ---- everything else ---------------------------------------------------------------------------*/
-static int reads_one(void *arg)
-{
-	char byte;
-
-	return (int)fiber_read(*(int *)arg, &byte, 1);
-}
-
-/* A pipe, a socket and a terminal that block, as a program's first three descriptors do. */
-static int flags_stay(void *arg)
-{
-	struct other o = { 0 };
-	fiber_t other = spawned(goes_on, &o), f;
-	int pair[3][2], flags[3][2];
-	char byte;
-
-	(void)arg;
-	cr_expect(pipe2(pair[0], O_CLOEXEC) == 0);
-	cr_expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair[1]) == 0);
-	cr_expect(openpty(&pair[2][1], &pair[2][0], NULL, NULL, NULL) == 0);
-	for (int i = 0; i < 3; i++) {
-		flags[i][0] = fcntl(pair[i][0], F_GETFL);
-		flags[i][1] = fcntl(pair[i][1], F_GETFL);
-		f = spawned(reads_one, &pair[i][0]);
-		until_it_waits_for(f, "read");
-		others_go_on(&o);
-		cr_expect(fiber_write(pair[i][1], "\n", 1) == 1);
-		cr_expect(result_of(f) == 1);
-		cr_expect(FIBER_TIMEOUT(FIBER_MILLISECOND, reads_one(&pair[i][0])) == -ETIMEDOUT);
-		cr_expect(fcntl(pair[i][0], F_GETFL) == flags[i][0]);
-		cr_expect(fcntl(pair[i][1], F_GETFL) == flags[i][1]);
-		if (i < 2)
-			cr_expect(fiber_close(pair[i][1]) == 0 &&
-				  fiber_read(pair[i][0], &byte, 1) == 0);
-		else
-			cr_expect(fiber_close(pair[i][1]) == 0);
-		cr_expect(fiber_close(pair[i][0]) == 0);
-	}
-	atomic_store(&o.stop, true);
-	return result_of(other);
-}
-
-Test(io_inherited, no_flag_of_an_inherited_descriptor_changes, .timeout = 60)
-{
-	law_holds(flags_stay, NULL);
-}
-
-/* Two processes read one terminal: what was ready may be gone, and the read then waits inside a
- * helper, from where a deadline and a close bring it back. */
-struct lines {
-	int fd;
-	_Atomic int lines;
-};
-
-static int reads_lines(void *arg)
-{
-	struct lines *r = arg;
-	char line[64];
-	ssize_t n;
-
-	while ((n = fiber_read(r->fd, line, sizeof line)) > 0)
-		atomic_fetch_add(&r->lines, 1);
-	return (int)n;
-}
-
-/* Line mode without echo, and a master that takes what goes. */
-static void open_terminal(int *master, int *slave)
-{
-	struct termios mode;
-
-	cr_expect(openpty(master, slave, NULL, NULL, NULL) == 0);
-	cr_expect(tcgetattr(*slave, &mode) == 0);
-	mode.c_lflag &= ~(tcflag_t)ECHO;
-	cr_expect(tcsetattr(*slave, TCSANOW, &mode) == 0);
-	fcntl(*master, F_SETFL, O_RDWR | O_NONBLOCK);
-}
-
-static void type_line(int master)
-{
-	ssize_t n = write(master, "x\n", 2);
-
-	cr_expect(n == 2 || errno == EAGAIN);
-	fiber_yield();
-}
-
-static int terminal_shared(void *arg)
-{
-	struct lines r = { 0 };
-	int master, slave, status;
-	pid_t rival;
-	fiber_t f;
-
-	(void)arg;
-	open_terminal(&master, &slave);
-	r.fd = slave;
-	rival = fork();
-	if (rival == 0) {
-		char line[64];
-
-		for (int i = 0; i < 50; i++)
-			if (read(slave, line, sizeof line) <= 0)
-				_exit(1);
-		_exit(0);
-	}
-	f = spawned(reads_lines, &r);
-	while (waitpid(rival, &status, WNOHANG) == 0)
-		type_line(master);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	while (atomic_load(&r.lines) < 50)
-		type_line(master);
-	cr_expect(fiber_cancel(f) == 0);
-	cr_expect(result_of(f) == -ECANCELED);
-	cr_expect(fiber_close(slave) == 0 && fiber_close(master) == 0);
-	return 0;
-}
-
-Test(io_inherited, a_terminal_shared_with_another_process, .timeout = 60)
-{
-	law_holds(terminal_shared, NULL);
 }

@@ -48,7 +48,7 @@ static fiber_fd udp_socket(struct sockaddr_in *name)
 	return fd;
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------*/
+/* ---- addresses --------------------------------------------------------------------------------*/
 static int datagrams(void *arg)
 {
 	struct sockaddr_in here, there;
@@ -81,7 +81,7 @@ Test(io_message, a_datagram_comes_with_its_senders_address, .timeout = 30)
 	law_holds(datagrams, NULL);
 }
 
-/* ---- flags -------------------------------------------------------------------------------------*/
+/* ---- flags ------------------------------------------------------------------------------------*/
 static int dont_wait(void *arg)
 {
 	struct message m = { .size = 8, .flags = MSG_DONTWAIT };
@@ -173,7 +173,7 @@ Test(io_message, waitall_waits_for_all_or_the_end, .timeout = 30)
 	law_holds(wait_all, NULL);
 }
 
-/* ---- descriptors that travel -------------------------------------------------------------------*/
+/* ---- descriptors that travel ------------------------------------------------------------------*/
 union control {
 	char bytes[CMSG_SPACE(2 * sizeof(int))];
 	struct cmsghdr align;
@@ -281,7 +281,7 @@ Test(io_message, a_received_number_is_a_new_one, .timeout = 30)
 	law_holds(reborn, NULL);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------*/
+/* ---- misuse -----------------------------------------------------------------------------------*/
 static int misuse(void *arg)
 {
 	struct msghdr many = { .msg_iovlen = (size_t)INT_MAX + 1, .msg_iov = &(struct iovec){ 0 } };

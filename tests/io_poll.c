@@ -29,7 +29,7 @@ static struct pollfd entry(int fd, short events)
 	return (struct pollfd){ .fd = fd, .events = events, .revents = 0x77 };
 }
 
-/* ---- as poll(2) --------------------------------------------------------------------------------*/
+/* ---- as poll(2) -------------------------------------------------------------------------------*/
 static int same_as_poll(void *arg)
 {
 	enum { N = 8 };
@@ -73,7 +73,7 @@ Test(io_poll, events_are_those_of_poll, .timeout = 30)
 	law_holds(same_as_poll, NULL);
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------*/
+/* ---- waiting ----------------------------------------------------------------------------------*/
 static int any_of_several(void *arg)
 {
 	struct polling p = { .count = 4, .timeout_ms = -1 };
@@ -179,7 +179,7 @@ Test(io_poll, pollers_and_a_reader_share_a_descriptor, .timeout = 30)
 	law_holds(beside_a_reader, NULL);
 }
 
-/* ---- the end of a wait -------------------------------------------------------------------------*/
+/* ---- the end of a wait ------------------------------------------------------------------------*/
 static int timeouts(void *arg)
 {
 	struct polling p = { .count = 1, .timeout_ms = 20 };
@@ -247,7 +247,8 @@ Test(io_poll, what_is_closed_meanwhile_is_not_valid, .timeout = 30)
 	law_holds(closed_meanwhile, NULL);
 }
 
-/* A case that lost leaves nothing: rounds of polls on two pipes that are then closed and made anew. */
+/* A case that lost leaves nothing: rounds of polls on two pipes that are then closed and made
+ * anew. */
 static int nothing_left(void *arg)
 {
 	struct polling p = { .count = 2, .timeout_ms = -1 };
@@ -312,7 +313,7 @@ Test(io_poll, a_roaming_fiber_polls_too, .timeout = 60)
 	law_holds(roams, NULL);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------*/
+/* ---- misuse -----------------------------------------------------------------------------------*/
 static int misuse(void *arg)
 {
 	struct pollfd p = { .fd = 1 << 20, .events = POLLIN };

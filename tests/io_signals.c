@@ -1,5 +1,5 @@
-/* Signals: none is raised by a write, and none that comes is seen by a call. What the program has set,
- * for itself and for its children, stays as it is. */
+/* Signals: none is raised by a write, and none that comes is seen by a call. What the program has
+ * set, for itself and for its children, stays as it is. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "law.h"
 #include "waits.h"
 
-/* ---- SIGPIPE -----------------------------------------------------------------------------------*/
+/* ---- SIGPIPE ----------------------------------------------------------------------------------*/
 static _Atomic int raised;
 
 static void count(int number)
@@ -120,7 +120,7 @@ Test(io_signals, a_sigpipe_of_the_program_stays_pending, .timeout = 60)
 	}
 }
 
-/* ---- mask and children -------------------------------------------------------------------------*/
+/* ---- mask and children ------------------------------------------------------------------------*/
 /* What a child that was started here sees as its mask and its ignored signals, from /proc. */
 static int child_sees(char *text, size_t size)
 {
@@ -197,7 +197,7 @@ Test(io_signals, the_mask_is_the_callers_everywhere, .timeout = 60)
 	law_holds(masks, NULL);
 }
 
-/* ---- EINTR -------------------------------------------------------------------------------------*/
+/* ---- EINTR ------------------------------------------------------------------------------------*/
 struct storm {
 	pthread_t target;
 	_Atomic bool over;
@@ -282,7 +282,7 @@ Test(io_signals, eintr_never_shows, .timeout = 120)
 	cr_expect(atomic_load(&raised) > 0);
 }
 
-/* ---- close-on-exec -----------------------------------------------------------------------------*/
+/* ---- close-on-exec ----------------------------------------------------------------------------*/
 static unsigned left_open(void)
 {
 	unsigned open = 0;

@@ -47,7 +47,7 @@ static void close_pair(fiber_fd fds[2])
 	cr_expect(fiber_close(fds[1]) == 0);
 }
 
-/* ---- bytes and ends ----------------------------------------------------------------------------*/
+/* ---- bytes and ends ---------------------------------------------------------------------------*/
 static int bytes_arrive(void *arg)
 {
 	(void)arg;
@@ -179,7 +179,7 @@ Test(io_stream, an_eventfd_is_read_and_written_too, .timeout = 30)
 	law_holds(an_eventfd_counts, NULL);
 }
 
-/* ---- nothing to move ---------------------------------------------------------------------------*/
+/* ---- nothing to move --------------------------------------------------------------------------*/
 static int zero(void *arg)
 {
 	char byte;
@@ -209,7 +209,7 @@ Test(io_stream, zero_bytes_never_wait, .timeout = 30)
 	law_holds(zero, NULL);
 }
 
-/* ---- interrupted -------------------------------------------------------------------------------*/
+/* ---- interrupted ------------------------------------------------------------------------------*/
 static int fills(void *arg)
 {
 	struct end *e = arg;
@@ -313,7 +313,7 @@ Test(io_stream, a_known_interruption_comes_before_any_effect, .timeout = 30)
 	law_holds(known, NULL);
 }
 
-/* ---- misuse ------------------------------------------------------------------------------------*/
+/* ---- misuse -----------------------------------------------------------------------------------*/
 static int misuse(void *arg)
 {
 	struct iovec many[2] = { { &(char){ 0 }, SSIZE_MAX }, { &(char){ 0 }, 1 } };

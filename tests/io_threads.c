@@ -1,4 +1,4 @@
-/* The same calls on plain threads: they block the thread, under deadlines too, and change nothing. */
+/* The same calls on plain threads: they block the thread, meet deadlines, and change nothing. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -110,7 +110,7 @@ static ssize_t do_fill(struct task *t)
 	return n;
 }
 
-/* ---- data --------------------------------------------------------------------------------------*/
+/* ---- data -------------------------------------------------------------------------------------*/
 Test(io_threads, a_thread_waits_for_bytes, .timeout = 30)
 {
 	for (int blocking = 0; blocking < 2; blocking++) {
@@ -219,7 +219,7 @@ Test(io_threads, polls_as_poll_does, .timeout = 30)
 	law_no_leaks();
 }
 
-/* ---- interruptions -----------------------------------------------------------------------------*/
+/* ---- interruptions ----------------------------------------------------------------------------*/
 Test(io_threads, a_deadline_ends_a_wait_and_loses_nothing, .timeout = 60)
 {
 	uint64_t state = law_seed();
@@ -286,7 +286,7 @@ Test(io_threads, eintr_never_shows, .timeout = 30)
 	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
 }
 
-/* ---- close -------------------------------------------------------------------------------------*/
+/* ---- close ------------------------------------------------------------------------------------*/
 Test(io_threads, a_close_wakes_every_thread_that_waits, .timeout = 30)
 {
 	struct task t[3] = { 0 };
@@ -358,7 +358,7 @@ Test(io_threads, a_fiber_closes_what_a_thread_waits_for, .timeout = 30)
 	law_no_leaks();
 }
 
-/* ---- files -------------------------------------------------------------------------------------*/
+/* ---- files ------------------------------------------------------------------------------------*/
 Test(io_threads, files_are_used_in_place, .timeout = 30)
 {
 	char name[] = "io_threads.XXXXXX", buffer[16];

@@ -43,7 +43,7 @@ static int offloads(void *arg)
 	return fiber_offload(lasts, arg);
 }
 
-/* ---- success -----------------------------------------------------------------------------------*/
+/* ---- success ----------------------------------------------------------------------------------*/
 static int results(void *arg)
 {
 	(void)arg;
@@ -113,7 +113,7 @@ Test(offload, a_thousand_calls_are_each_made_once, .timeout = 60)
 	law_holds_with(&(fiber_options_t){ .helpers_max = 1 }, thousand, NULL);
 }
 
-/* ---- interruptions wait ------------------------------------------------------------------------*/
+/* ---- interruptions wait -----------------------------------------------------------------------*/
 static int waited_for(void *arg)
 {
 	struct call c = { 0 }, d = { 0 };
@@ -170,7 +170,7 @@ Test(offload, a_deadline_waits_for_the_call, .timeout = 30)
 	law_holds(deadline_waits, NULL);
 }
 
-/* ---- inside ------------------------------------------------------------------------------------*/
+/* ---- inside -----------------------------------------------------------------------------------*/
 /* On a helper the calls are those of a plain thread. */
 static int inside(void *arg)
 {
@@ -198,7 +198,7 @@ Test(offload, inside_one_is_on_a_plain_thread, .timeout = 30)
 	law_holds(goes_inside, NULL);
 }
 
-/* ---- misuse and want ---------------------------------------------------------------------------*/
+/* ---- misuse and want --------------------------------------------------------------------------*/
 static int misuse(void *arg)
 {
 	(void)arg;

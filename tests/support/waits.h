@@ -14,7 +14,7 @@ static inline fiber_t spawned(fiber_fn *fn, void *arg)
 	return f;
 }
 
-/* Returns when the fiber waits for that (fiber_info_t.waits_for): what comes next is what ends it. */
+/* Returns when the fiber waits for that (fiber_info_t.waits_for): what comes next ends it. */
 static inline void until_it_waits_for(fiber_t f, const char *what)
 {
 	fiber_info_t info;
