@@ -15,6 +15,7 @@ enum { WOKEN, HANDED };
 
 struct lock_waiter {
 	struct waiter base;
+	struct lock_waiter *next; /* among those who were claimed together */
 	uintptr_t who;
 	bool shared;
 	bool woken;             /* it has been in the queue, and LOCK_WOKEN is its own */
@@ -59,9 +60,9 @@ static struct lock_waiter *oldest(struct lock *l)
 	return container_of(l->queue.waiters.next, struct lock_waiter, base.link);
 }
 
-/* Under guard, with these holders: lets go on who can, onto `claimed`, and returns who holds it
- * then. Restores the invariants. */
-static uint64_t advance(struct lock *l, uint64_t holders, struct list *claimed)
+/* Under guard, with these holders: claims who can go on, into a chain from `claimed`, and returns
+ * who holds it then. Restores the invariants. */
+static uint64_t advance(struct lock *l, uint64_t holders, struct lock_waiter **claimed)
 {
 	struct lock_waiter *w;
 
@@ -73,22 +74,27 @@ static uint64_t advance(struct lock *l, uint64_t holders, struct list *claimed)
 			l->queue.leaving++;
 			continue;
 		}
-		list_append(claimed, &w->base.link);
+		*claimed = w;
+		claimed = &w->next;
 		if (handed)
 			holders = with(holders, w->who, w->shared);
 		else
 			l->queue.own |= LOCK_WOKEN;
 	}
+	*claimed = NULL;
 	return holders;
 }
 
 static void advance_and_release(struct lock *l, uint64_t holders)
 {
-	struct list claimed = { 0 };
+	struct lock_waiter *claimed, *next;
 
 	holders = advance(l, holders, &claimed);
 	word_release(&l->queue.word, as_word(l, holders));
-	waitqueue_wake_all(&claimed);
+	for (; claimed; claimed = next) {
+		next = claimed->next;
+		wait_wake(claimed->base.fiber);
+	}
 }
 
 /* ---- taking ----------------------------------------------------------------------------------*/
@@ -99,8 +105,7 @@ static bool is_open(uint64_t word, bool shared)
 	       !(shared && (word & WORD_QUEUED));
 }
 
-/* Takes it without the guard, if it is open. */
-static bool barge(struct lock *l, uintptr_t who, bool shared)
+bool lock_barge(struct lock *l, uintptr_t who, bool shared)
 {
 	uint64_t word = lock_word(l);
 
@@ -116,7 +121,7 @@ bool lock_try(struct lock *l, uintptr_t who, bool shared)
 	uint64_t word;
 	bool open;
 
-	if (likely(barge(l, who, shared)))
+	if (likely(lock_barge(l, who, shared)))
 		return true;
 	word = lock_word(l);
 	if (!(word & WORD_GUARDED))
@@ -132,6 +137,8 @@ bool lock_try(struct lock *l, uintptr_t who, bool shared)
 /* Its holder runs elsewhere, so it may be free sooner than a park takes. */
 static void look_on(const struct lock *l)
 {
+	if (os_alone())
+		return;
 	for (unsigned pauses = 1; pauses <= PAUSES_MOST; pauses *= 2) {
 		uint64_t holders = LOCK_HOLDERS(lock_word(l));
 
@@ -210,7 +217,7 @@ int lock_take(struct lock *l, const struct lock_wish *wish)
 		int r;
 
 		look_on(l);
-		if (!w.woken && barge(l, w.who, w.shared))
+		if (!w.woken && lock_barge(l, w.who, w.shared))
 			return 0;
 		if (!w.base.fiber && !(w.base.fiber = wait_self()))
 			return take_by_polling(l, wish);

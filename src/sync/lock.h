@@ -70,6 +70,10 @@ static inline bool lock_leave_at_once(struct lock *l, uintptr_t who)
 	return likely(atomic_cas64(&l->queue.word, &alone, 0));
 }
 
+/* The next best: where others wait, but need not be asked. Also the first thing to try when the
+ * above has failed. */
+bool lock_barge(struct lock *l, uintptr_t who, bool shared);
+
 /* Without waiting. */
 bool lock_try(struct lock *l, uintptr_t who, bool shared);
 

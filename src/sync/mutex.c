@@ -30,7 +30,7 @@ static int lock_again(struct mutex *m)
 	return 0;
 }
 
-static NOINLINE int lock_slowly(struct mutex *m, uintptr_t me, enum wait_mode mode, int64_t until)
+static NOINLINE int lock_or_wait(struct mutex *m, uintptr_t me, enum wait_mode mode, int64_t until)
 {
 	struct lock_wish wish = {
 		.who = me, .what = WAIT_MUTEX, .mode = mode, .until = until,
@@ -39,6 +39,11 @@ static NOINLINE int lock_slowly(struct mutex *m, uintptr_t me, enum wait_mode mo
 	if (lock_held_by(&m->lock, me))
 		return lock_again(m);
 	return lock_take(&m->lock, &wish);
+}
+
+static inline int lock_slowly(struct mutex *m, uintptr_t me, enum wait_mode mode, int64_t until)
+{
+	return lock_barge(&m->lock, me, false) ? 0 : lock_or_wait(m, me, mode, until);
 }
 
 PUBLIC int fiber_mutex_lock(fiber_mutex_t *public)

@@ -39,7 +39,7 @@ static bool leave_readers(struct lock *l, uint64_t word)
 	return false;
 }
 
-static NOINLINE int lock_slowly(struct lock *l, bool shared, uintptr_t me, enum wait_mode mode,
+static NOINLINE int lock_or_wait(struct lock *l, bool shared, uintptr_t me, enum wait_mode mode,
 				int64_t until)
 {
 	struct lock_wish wish = {
@@ -50,6 +50,12 @@ static NOINLINE int lock_slowly(struct lock *l, bool shared, uintptr_t me, enum 
 	if (lock_held_by(l, me))
 		return -EDEADLK;
 	return lock_take(l, &wish);
+}
+
+static inline int lock_slowly(struct lock *l, bool shared, uintptr_t me, enum wait_mode mode,
+			      int64_t until)
+{
+	return lock_barge(l, me, shared) ? 0 : lock_or_wait(l, shared, me, mode, until);
 }
 
 static bool take_at_once(struct lock *l, bool shared, uintptr_t me)
