@@ -1,11 +1,13 @@
-/* counts.c - loops whose instructions counts.py has callgrind count: nothing else in them, one
- * thread.
+/* counts.c - loops whose instructions counts.py has callgrind count: nothing else in them, and one
+ * thread, or a second one that sleeps.
  *
  *	bench-counts WHAT N
  *
  * counts.py runs each with two values of N and divides the difference, so that what a program
  * does once is not counted. */
-#include <fiber.h>
+#include <fiber/sync.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,28 +132,111 @@ static int park_and_unpark(void *unused)
 	return 0;
 }
 
+/* ---- locks*/
+
+static int lock_and_unlock(void *unused)
+{
+	static fiber_mutex_t mutex;
+
+	(void)unused;
+	for (; turns < n; turns++) {
+		fiber_mutex_lock(&mutex);
+		fiber_mutex_unlock(&mutex);
+	}
+	return 0;
+}
+
+static int lock_to_read(void *unused)
+{
+	static fiber_rwlock_t lock;
+
+	(void)unused;
+	for (; turns < n; turns++) {
+		fiber_rwlock_rdlock(&lock);
+		fiber_rwlock_unlock(&lock);
+	}
+	return 0;
+}
+
+static int lock_to_write(void *unused)
+{
+	static fiber_rwlock_t lock;
+
+	(void)unused;
+	for (; turns < n; turns++) {
+		fiber_rwlock_wrlock(&lock);
+		fiber_rwlock_unlock(&lock);
+	}
+	return 0;
+}
+
+static int post_and_wait(void *unused)
+{
+	static fiber_sem_t sem;
+
+	(void)unused;
+	for (; turns < n; turns++) {
+		fiber_sem_post(&sem);
+		CHECK(fiber_sem_wait(&sem) == 0);
+	}
+	return 0;
+}
+
+static sem_t over;
+
+static void *sleep_until_over(void *unused)
+{
+	sem_wait(&over);
+	return unused;
+}
+
+/* Where a loop runs. */
+enum { PLAIN = 0, FIBER = 1, SECOND_THREAD = 2 };
+
 static const struct {
 	const char *name;
 	fiber_fn *run;
-	int on_fibers;
+	int where;
 } whats[] = {
-	{"switch bare", switch_bare, 0},
-	{"switch full", switch_full, 0},
-	{"yield", yields, 1},
-	{"spawn and join", spawn_and_join, 1},
-	{"park and unpark", park_and_unpark, 1},
+	{"switch bare", switch_bare, PLAIN},
+	{"switch full", switch_full, PLAIN},
+	{"yield", yields, FIBER},
+	{"spawn and join", spawn_and_join, FIBER},
+	{"park and unpark", park_and_unpark, FIBER},
+	{"lock and unlock", lock_and_unlock, FIBER},
+	{"lock to read", lock_to_read, FIBER},
+	{"lock to write", lock_to_write, FIBER},
+	{"post and wait", post_and_wait, FIBER},
+	{"lock and unlock on a thread", lock_and_unlock, PLAIN},
+	{"lock and unlock, two threads", lock_and_unlock, FIBER | SECOND_THREAD},
+	{"lock to read, two threads", lock_to_read, FIBER | SECOND_THREAD},
+	{"lock to write, two threads", lock_to_write, FIBER | SECOND_THREAD},
+	{"post and wait, two threads", post_and_wait, FIBER | SECOND_THREAD},
 };
+
+static int run(fiber_fn *loop, int where)
+{
+	fiber_options_t options = {.workers = 1};
+	pthread_t thread;
+	int r;
+
+	if (where & SECOND_THREAD)
+		CHECK(pthread_create(&thread, NULL, sleep_until_over, NULL) == 0);
+	r = where & FIBER ? fiber_run(&options, loop, NULL) : loop(NULL);
+	if (where & SECOND_THREAD) {
+		sem_post(&over);
+		pthread_join(thread, NULL);
+	}
+	return r != 0;
+}
 
 int main(int argc, char **argv)
 {
-	fiber_options_t options = {.workers = 1};
-
 	if (argc != 3)
 		return 2;
 	n = atol(argv[2]);
 	for (size_t i = 0; i < sizeof whats / sizeof whats[0]; i++)
 		if (!strcmp(argv[1], whats[i].name))
-			return whats[i].on_fibers ? fiber_run(&options, whats[i].run, NULL) != 0
-						  : whats[i].run(NULL);
+			return run(whats[i].run, whats[i].where);
 	return 2;
 }
