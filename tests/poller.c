@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 static void push(int fd, const char *text)
@@ -286,38 +287,6 @@ POLLER_LAW(poller, poll_knows_urgent_data)
 	close_both(st, pair);
 }
 
-/* Three readers and three writers of one full connection; each gets its own, nobody is forgotten.
- * */
-POLLER_LAW(poller, several_wait_in_both_directions)
-{
-	enum { N = 3 };
-	static char bulk[1 << 16], sink[1 << 20];
-	struct task in[N], out[N];
-	int pair[2], done = 0;
-	char byte[N];
-
-	stage_unix_pair(SOCK_STREAM, pair);
-	while (send(pair[0], bulk, sizeof bulk, MSG_DONTWAIT) > 0)
-		;
-	for (int i = 0; i < N; i++) {
-		in[i] = stage_recv(pair[0], &byte[i], 1, 0);
-		out[i] = stage_send(pair[0], bulk, sizeof bulk, 0);
-		cr_expect(stage_start(st, &in[i]) == POLLER_IN_FLIGHT);
-		cr_expect(stage_start(st, &out[i]) == POLLER_IN_FLIGHT);
-	}
-	push(pair[1], "abc");
-	for (int i = 0; i < N; i++)
-		cr_expect(stage_finish(st, &in[i]) == 1);
-	cr_expect(byte[0] + byte[1] + byte[2] == 'a' + 'b' + 'c');
-	while (done < N) {
-		cr_expect(read(pair[1], sink, sizeof sink) > 0);
-		stage_settle(st);
-		for (done = 0; done < N && out[done].done; done++)
-			;
-	}
-	close_both(st, pair);
-}
-
 POLLER_LAW(poller, a_half_closed_connection_still_sends)
 {
 	int pair[2];
@@ -368,6 +337,24 @@ POLLER_LAW(poller, a_reset_wakes_everybody)
 	cr_expect(stage_finish(st, &poll) & (POLLERR | POLLHUP));
 	stage_forget(st, pair[0]);
 	close(pair[0]);
+}
+
+POLLER_LAW(poller, a_poller_without_descriptors_is_refused)
+{
+	struct rlimit before, few;
+	struct poller *p = NULL;
+	int descriptors = law_descriptors(), spare = dup(2);
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	for (few.rlim_cur = (rlim_t)spare; few.rlim_cur < (rlim_t)spare + 2; few.rlim_cur++) {
+		close(spare);
+		setrlimit(RLIMIT_NOFILE, &few);
+		int r = st->ops->open(&p);
+		setrlimit(RLIMIT_NOFILE, &before);
+		cr_expect(r == -EMFILE, "%d", r);
+		cr_expect(law_descriptors() == descriptors);
+	}
 }
 
 Test(poller, is_chosen_by_name, .timeout = 10)

@@ -124,6 +124,27 @@ POLLER_LAW(poller_kinds, an_eventfd_is_waited_for)
 	}
 }
 
+/* A Unix socket makes an edge whenever its peer reads. Who waits for data only must not be woken.
+ * */
+POLLER_LAW(poller_kinds, a_peer_that_reads_wakes_no_reader)
+{
+	int pair[2];
+	char byte;
+
+	stage_unix_pair(SOCK_STREAM, pair);
+	struct task t = stage_recv(pair[0], &byte, 1, 0), u = stage_send(pair[0], "x", 1, 0);
+	cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);
+	stage_settle(st);
+	cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 1);
+	uint64_t before = stage_syscalls(st);
+	cr_expect(read(pair[1], &byte, 1) == 1);
+	cr_expect(!stage_turn(st, os_now() + 1000000));
+	cr_expect(stage_syscalls(st) - before == 1); /* one wait, which nothing ended */
+	cr_expect(stage_cancel(st, &t));
+	forget_and_close(st, pair[0]);
+	close(pair[1]);
+}
+
 /* ---- SIGPIPE ----------------------------------------------------------------------------------*/
 static volatile sig_atomic_t pipe_signals;
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -41,6 +42,29 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int ms)
 	if (n > 0)
 		call_once(&after_wait);
 	return n;
+}
+
+/* Linux before 5.11, and some emulators. */
+static _Thread_local bool no_nanoseconds;
+
+int epoll_pwait2(int epoll, struct epoll_event *events, int most, const struct timespec *limit,
+		 const sigset_t *mask)
+{
+	if (!no_nanoseconds)
+		return (int)syscall(SYS_epoll_pwait2, epoll, events, most, limit, mask, _NSIG / 8);
+	errno = ENOSYS;
+	return -1;
+}
+
+POLLER_LAW(poller_races, a_kernel_that_counts_milliseconds_waits_long_enough)
+{
+	no_nanoseconds = true;
+	for (int64_t ns = 1; ns < 100000000; ns *= 10) {
+		int64_t until = os_now() + ns;
+
+		cr_expect(st->ops->wait(st->poller, until, &st->back) == 0);
+		cr_expect(os_now() >= until);
+	}
 }
 
 struct scene {

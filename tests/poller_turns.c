@@ -206,3 +206,36 @@ POLLER_LAW(poller_turns, four_writers_of_a_full_pipe)
 	forget_and_close(st, ends[0]);
 	forget_and_close(st, ends[1]);
 }
+
+/* Three readers and three writers of one full connection; each gets its own, nobody is forgotten.
+ * */
+POLLER_LAW(poller_turns, several_wait_in_both_directions)
+{
+	enum { N = 3 };
+	static char bulk[1 << 16], sink[1 << 20];
+	struct task in[N], out[N];
+	int pair[2], done = 0;
+	char byte[N];
+
+	stage_unix_pair(SOCK_STREAM, pair);
+	while (send(pair[0], bulk, sizeof bulk, MSG_DONTWAIT) > 0)
+		;
+	for (int i = 0; i < N; i++) {
+		in[i] = stage_recv(pair[0], &byte[i], 1, 0);
+		out[i] = stage_send(pair[0], bulk, sizeof bulk, 0);
+		cr_expect(stage_start(st, &in[i]) == POLLER_IN_FLIGHT);
+		cr_expect(stage_start(st, &out[i]) == POLLER_IN_FLIGHT);
+	}
+	cr_expect(write(pair[1], "abc", N) == N);
+	for (int i = 0; i < N; i++)
+		cr_expect(stage_finish(st, &in[i]) == 1);
+	cr_expect(byte[0] + byte[1] + byte[2] == 'a' + 'b' + 'c');
+	while (done < N) {
+		cr_expect(read(pair[1], sink, sizeof sink) > 0);
+		stage_settle(st);
+		for (done = 0; done < N && out[done].done; done++)
+			;
+	}
+	forget_and_close(st, pair[0]);
+	close(pair[1]);
+}

@@ -1,8 +1,8 @@
 /* epoll.c - the poller of Linux: ready.c over epoll.
  *
- * A descriptor is watched once, edge-triggered, for everything, so that an operation costs no
- * epoll_ctl. An event carries the number and its generation. The bell, an eventfd, wakes a wait
- * from elsewhere; being edge-triggered it is never read.
+ * A descriptor is watched once, edge-triggered, so that an operation costs no epoll_ctl. An event
+ * carries the number and its generation. The bell, an eventfd, wakes a wait from elsewhere; being
+ * edge-triggered it is never read.
  *
  * Protocol "bell": `rung` is set by who rings, and cleared by `wait` before it returns. Who finds
  * it set need not write, because a wait is about to return or has not begun, and after it the owner
@@ -45,7 +45,10 @@ static struct poller *poller_of(struct ready *r)
 }
 
 /* ---- what ready.c asks ------------------------------------------------------------------------*/
-static const uint32_t EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+static uint32_t mask(bool both)
+{
+	return EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET | (both ? EPOLLOUT : 0);
+}
 
 static int control(struct poller *p, int act, int fd, uint32_t events, uint64_t data)
 {
@@ -59,21 +62,21 @@ static uint64_t tag(int fd, uint32_t generation)
 	return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
-static int check(struct ready *r, int fd, uint32_t generation)
+static int check(struct ready *r, int fd, uint32_t generation, bool both)
 {
-	return control(poller_of(r), EPOLL_CTL_MOD, fd, EVERYTHING, tag(fd, generation));
+	return control(poller_of(r), EPOLL_CTL_MOD, fd, mask(both), tag(fd, generation));
 }
 
-static int add(struct ready *r, int fd, uint32_t generation)
+static int add(struct ready *r, int fd, uint32_t generation, bool both)
 {
 	int e, tries = 0;
 
 	do {
-		e = control(poller_of(r), EPOLL_CTL_ADD, fd, EVERYTHING, tag(fd, generation));
+		e = control(poller_of(r), EPOLL_CTL_ADD, fd, mask(both), tag(fd, generation));
 		/* The same file under the same number, watched in an older generation: dup2
 		 * brought it back. And it may be replaced between the two calls. */
 		if (e == -EEXIST)
-			e = check(r, fd, generation);
+			e = check(r, fd, generation, both);
 	} while (e == -ENOENT && ++tries < ADD_TRIES);
 	return e;
 }
@@ -256,9 +259,11 @@ static int submit(struct poller *p, struct poller_op *op, struct list *back)
 	return ready_submit(&p->ready, op, back);
 }
 
+/* Of whatever poller, on whatever thread: the slot's guard is all it needs. */
 static bool cancel(struct poller *p, struct poller_op *op)
 {
-	return ready_cancel(&p->ready, op);
+	(void)p;
+	return ready_cancel(op);
 }
 
 static void wake(struct poller *p)

@@ -63,6 +63,7 @@ void number_born(int fd, unsigned nature)
 	home = watch_home(s);
 	if (unlikely(home != NULL))
 		end_previous(s, home);
+	s->forgets++;
 	slot_renew(s);
 	s->nature = (uint16_t)nature;
 	spin_unlock(&s->guard);

@@ -54,7 +54,7 @@ static int empty_bit(const struct poller_op *op)
 
 static int park(struct ready *r, struct slot *s, struct poller_op *op)
 {
-	int e = watch_begin(r, s, op->fd);
+	int e = watch_begin(r, s, op);
 
 	if (unlikely(e < 0)) {
 		op->result = e;
@@ -135,8 +135,9 @@ static void hand_on(struct slot *s, const struct poller_op *op, struct list *bac
 		waiters_retry(s, waiters_direction(op), back);
 }
 
-/* The number was forgotten, or has come to mean another file, during the attempt. What was done was
- * done; but nobody begins to wait on what he did not mean. */
+/* During the attempt the number was given up, or out, or was found to mean another file. What was
+ * done was done. In the first cases nobody begins to wait on what he did not mean; in the last, the
+ * number may have been the other file's when it was passed. */
 static int conclude_outdated(const struct slot *s, struct poller_op *op,
 			     const struct slot_use *use, enum tried tried)
 {
@@ -245,7 +246,7 @@ int ready_submit(struct ready *r, struct poller_op *op, struct list *back)
 	return verdict;
 }
 
-bool ready_cancel(struct ready *r, struct poller_op *op)
+bool ready_cancel(struct poller_op *op)
 {
 	struct slot *s = op->slot;
 	bool waiting;
@@ -253,11 +254,9 @@ bool ready_cancel(struct ready *r, struct poller_op *op)
 	spin_lock(&s->guard);
 	waiting = waiters_remove(s, op);
 	spin_unlock(&s->guard);
-	if (!waiting)
-		return false;
-	must(op->poller == r);
-	op->result = -ECANCELED;
-	return true;
+	if (waiting)
+		op->result = -ECANCELED;
+	return waiting;
 }
 
 static unsigned wake(struct slot *s, enum slot_direction d, bool all, struct list *back)

@@ -9,15 +9,14 @@
 struct ready;
 
 /* Called under the slot's guard, by any thread: the poller is kept alive by being the slot's home,
- * or by an operation in flight. Each adds its system calls to `calls` only if it is the poller of
- * the calling thread; nobody counts the others. */
+ * or by an operation in flight. Who calls counts the system calls, if it has a poller. */
 struct ready_kernel {
-	/* Watches the number, edge-triggered, in both directions; what is ready already is
+	/* Watches the number, edge-triggered, for reading or `both`; what is ready already is
 	 * reported. -EPERM: not a thing that can be waited for. -EBADF, -ENOMEM, -ENOSPC. */
-	int (*add)(struct ready *, int fd, uint32_t generation);
+	int (*add)(struct ready *, int fd, uint32_t generation, bool both);
 	/* The same for a number that is watched. -ENOENT, -EPERM: it means another file by now,
 	 * in the second case one that cannot be waited for; -EBADF. */
-	int (*check)(struct ready *, int fd, uint32_t generation);
+	int (*check)(struct ready *, int fd, uint32_t generation, bool both);
 	void (*remove)(struct ready *, int fd);
 	void (*wake)(struct ready *);
 };
@@ -37,7 +36,7 @@ void ready_open(struct ready *, const struct ready_kernel *, int64_t now);
 void ready_close(struct ready *);
 /* As in struct poller_ops. */
 int ready_submit(struct ready *, struct poller_op *, struct list *back);
-bool ready_cancel(struct ready *, struct poller_op *);
+bool ready_cancel(struct poller_op *);
 /* An event, in bits of poll(2) with POLLRDHUP. How many operations it gave back. */
 unsigned ready_event(struct ready *, int fd, uint32_t generation, unsigned events,
 		     struct list *back);

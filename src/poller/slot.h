@@ -27,6 +27,7 @@ enum slot_bits {
 	SLOT_BESIDE = 1 << 4,           /* `beside` is not empty */
 	SLOT_QUEUED = 1 << 5,           /* is in some poller's queue of young parks */
 	SLOT_NO_EDGE = 1 << 6,          /* writers are told nothing by edges: tried by time */
+	SLOT_WATCH_OUT = 1 << 7,        /* watched in both directions, not only for reading */
 };
 
 struct slot {
@@ -43,7 +44,7 @@ struct slot {
 	uint16_t nature;          /* enum nature (nature.h); 0: not looked at yet */
 	uint8_t bits;             /* enum slot_bits */
 	uint8_t visits;           /* waits in a row from another poller than home */
-	uint8_t forgets;          /* times that forget has been called */
+	uint8_t forgets;          /* times that the number was given up, or out, by our calls */
 
 	struct list beside __attribute__((__aligned__(64))); /* waiting, but taking no turns */
 	struct list young;        /* in the queue of ready.young */

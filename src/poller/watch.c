@@ -2,7 +2,11 @@
  *
  * A slot lives with the poller of those who wait on it. The acceptor that did a connection's
  * handshake would otherwise own it for ever, and each of its events would cross threads. Moving
- * loses nothing: the new home reports what is ready, and late events of the old one are ignored. */
+ * loses nothing: the new home reports what is ready, and late events of the old one are ignored.
+ *
+ * It is watched for reading only until somebody has to wait for writing. A Unix socket makes an
+ * edge each time its peer reads; watched for both, an echo over it takes 1.7 waits instead of one,
+ * and a fifth more time. */
 #include "poller/watch.h"
 
 #include "poller/orphans.h"
@@ -25,7 +29,7 @@ static void set_home(struct slot *s, struct ready *r)
 int watch_adopt(struct ready *r, struct slot *s, int fd)
 {
 	struct ready *was = watch_home(s);
-	int e = r->kernel->add(r, fd, s->generation);
+	int e = r->kernel->add(r, fd, s->generation, s->bits & SLOT_WATCH_OUT);
 
 	if (e < 0)
 		return e;
@@ -35,27 +39,49 @@ int watch_adopt(struct ready *r, struct slot *s, int fd)
 	return 0;
 }
 
-int watch_begin(struct ready *r, struct slot *s, int fd)
+static bool waits_for_out(const struct poller_op *op)
+{
+	if (op->kind == IO_POLL)
+		return op->events & POLLOUT;
+	return waiters_direction(op) == SLOT_OUT;
+}
+
+/* If the number means another file by now, the check of young waits will find out. */
+static void watch_out(struct ready *r, struct slot *s, int fd)
 {
 	struct ready *home = watch_home(s);
 
+	s->bits |= SLOT_WATCH_OUT;
+	if (!home)
+		return;
+	count_up(&r->calls);
+	home->kernel->check(home, fd, s->generation, true);
+}
+
+int watch_begin(struct ready *r, struct slot *s, const struct poller_op *op)
+{
+	struct ready *home = watch_home(s);
+	int e;
+
+	if (unlikely(waits_for_out(op) && !(s->bits & SLOT_WATCH_OUT)))
+		watch_out(r, s, op->fd);
 	if (likely(home == r)) {
 		s->visits = 0;
 		return 0;
 	}
-	if (!home)
-		return watch_adopt(r, s, fd);
-	if (++s->visits < VISITS)
+	if (home && ++s->visits < VISITS)
 		return 0;
 	s->visits = 0;
-	watch_adopt(r, s, fd); /* or it stays where it is */
-	return 0;
+	count_up(&r->calls);
+	e = watch_adopt(r, s, op->fd);
+	return home ? 0 : e; /* or it stays where it is */
 }
 
 void watch_end(struct slot *s)
 {
 	set_home(s, NULL);
-	s->bits &= ~(SLOT_EMPTY_IN | SLOT_EMPTY_OUT); /* only what is watched can be known so */
+	/* Only what is watched can be known to be empty. */
+	s->bits &= ~(SLOT_EMPTY_IN | SLOT_EMPTY_OUT | SLOT_WATCH_OUT);
 }
 
 /* ---- a poller that closes ---------------------------------------------------------------------*/

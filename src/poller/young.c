@@ -72,6 +72,8 @@ static unsigned watch_anew(struct ready *r, struct slot *s, struct list *back)
 
 	watch_end(s);
 	slot_renew(s);
+	s->bits |= SLOT_WATCH_OUT; /* whatever they wait for */
+	count_up(&r->calls);
 	e = watch_adopt(r, s, s->fd);
 	if (e == 0)
 		return 0;
@@ -81,8 +83,10 @@ static unsigned watch_anew(struct ready *r, struct slot *s, struct list *back)
 static unsigned check(struct ready *r, struct slot *s, struct list *back)
 {
 	struct ready *home = watch_home(s);
-	int e = home->kernel->check(home, s->fd, s->generation);
+	int e = home->kernel->check(home, s->fd, s->generation,
+				    s->bits & SLOT_WATCH_OUT);
 
+	count_up(&r->calls);
 	if (e == -ENOENT || e == -EPERM)
 		return watch_anew(r, s, back);
 	if (e != -EBADF)
