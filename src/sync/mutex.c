@@ -41,7 +41,7 @@ static NOINLINE int lock_or_wait(struct mutex *m, uintptr_t me, enum wait_mode m
 	return lock_take(&m->lock, &wish);
 }
 
-static inline int lock_slowly(struct mutex *m, uintptr_t me, enum wait_mode mode, int64_t until)
+static NOINLINE int lock_slowly(struct mutex *m, uintptr_t me, enum wait_mode mode, int64_t until)
 {
 	return lock_barge(&m->lock, me, false) ? 0 : lock_or_wait(m, me, mode, until);
 }

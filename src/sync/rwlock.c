@@ -52,8 +52,8 @@ static NOINLINE int lock_or_wait(struct lock *l, bool shared, uintptr_t me, enum
 	return lock_take(l, &wish);
 }
 
-static inline int lock_slowly(struct lock *l, bool shared, uintptr_t me, enum wait_mode mode,
-			      int64_t until)
+static NOINLINE int lock_slowly(struct lock *l, bool shared, uintptr_t me, enum wait_mode mode,
+				int64_t until)
 {
 	return lock_barge(l, me, shared) ? 0 : lock_or_wait(l, shared, me, mode, until);
 }
