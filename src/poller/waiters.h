@@ -33,10 +33,11 @@ static inline void waiters_give(struct poller_op *op, ssize_t result, struct lis
 static inline unsigned waiters_retry(struct slot *s, enum slot_direction d, struct list *back)
 {
 	struct list *node = list_pop(&s->waiters[d]);
-	struct poller_op *op = container_of(node, struct poller_op, link);
 
 	if (!node)
 		return 0;
+	struct poller_op *op = container_of(node, struct poller_op, link);
+
 	op->again = true;
 	waiters_give(op, POLLER_RETRY, back);
 	return 1;
