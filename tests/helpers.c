@@ -1,5 +1,5 @@
-/* The pool of helper threads: its bound, its queue, its growing and shrinking, and jobs that are asked
- * back in the middle of a system call. */
+/* The pool of helper threads: its bound, its queue, its growing and shrinking, and jobs that are
+ * asked back in the middle of a system call. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "sched/helpers.h"
 #include "waits.h"
 
-/* ---- the bound and the queue -------------------------------------------------------------------*/
+/* ---- the bound and the queue ------------------------------------------------------------------*/
 enum { JOBS = 20, BOUND = 3 };
 
 struct stage {
@@ -86,7 +86,7 @@ Test(helpers, no_more_run_than_were_asked_for_and_the_rest_queue, .timeout = 30)
 	law_holds_with(&(fiber_options_t){ .helpers_max = BOUND }, bound, NULL);
 }
 
-/* ---- growing and shrinking ---------------------------------------------------------------------*/
+/* ---- growing and shrinking --------------------------------------------------------------------*/
 static int nothing(void *arg)
 {
 	(void)arg;
@@ -169,7 +169,7 @@ Test(helpers, a_job_is_never_left_with_one_who_ends, .timeout = 60)
 	law_holds(short_lives, &seed);
 }
 
-/* ---- asked back --------------------------------------------------------------------------------*/
+/* ---- asked back -------------------------------------------------------------------------------*/
 struct reading {
 	struct helpers_job job;
 	int fd;
@@ -306,7 +306,7 @@ Test(helpers, a_success_is_a_success_whatever_was_asked, .timeout = 120)
 	law_holds(success_is_success, &seed);
 }
 
-/* ---- the threads -------------------------------------------------------------------------------*/
+/* ---- the threads ------------------------------------------------------------------------------*/
 static int signals_blocked(void *arg)
 {
 	sigset_t now;

@@ -4,12 +4,15 @@
  * its own. The wait in between is one IO_POLL operation for each descriptor in one wait: whichever
  * comes first ends it, and each is taken back before the call returns, so a case that lost leaves
  * nothing. */
-#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "io/io.h"
 
-enum { FEW = 8 }; /* operations kept on the stack */
+enum {
+	FEW = 8,     /* operations kept on the stack */
+	MANY = 1024, /* few enough for any limit */
+};
 #define PAUSE_NS FIBER_MILLISECOND
 
 static int look(struct pollfd *set, nfds_t count)
@@ -132,6 +135,14 @@ static int fiber_waits(struct pollfd *set, nfds_t count, int64_t until)
 	return r;
 }
 
+/* poll(2) refuses more than that, but checkers look at the memory before they call it. */
+static nfds_t limit(void)
+{
+	struct rlimit most;
+
+	return getrlimit(RLIMIT_NOFILE, &most) == 0 ? (nfds_t)most.rlim_cur : 0;
+}
+
 PUBLIC int fiber_poll(struct pollfd *set, nfds_t count, int timeout_ms)
 {
 	int64_t until = OS_NEVER;
@@ -139,7 +150,7 @@ PUBLIC int fiber_poll(struct pollfd *set, nfds_t count, int timeout_ms)
 
 	if (!set && count > 0)
 		return -EFAULT;
-	if (count > INT_MAX)
+	if (count > MANY && count > limit())
 		return -EINVAL;
 	overflow_check(set, count);
 	r = wait_check();
