@@ -65,18 +65,15 @@ static void expect_accepts(fiber_fd listener, const char *scheme_and_host)
 static int any_port(void *arg)
 {
 	fiber_fd v4 = fiber_listen("tcp:127.0.0.1:0", NULL);
-	fiber_fd v6 = fiber_listen("tcp:[::1]:0", NULL);
 
 	(void)arg;
-	cr_expect(v4 >= 0 && v6 >= 0, "%d %d", v4, v6);
+	cr_expect(v4 >= 0, "%d", v4);
 	cr_expect(strcmp(port_of(v4), "0") != 0);
 	cr_expect(fcntl(v4, F_GETFD) & FD_CLOEXEC && fcntl(v4, F_GETFL) & O_NONBLOCK);
 	cr_expect(option(v4, SOL_SOCKET, SO_REUSEADDR) == 1);
 	expect_accepts(v4, "tcp:127.0.0.1");
-	expect_accepts(v6, "tcp:[::1]");
 	cr_expect(dial_at("tcp:127.0.0.2", v4) == -ECONNREFUSED);
 	fiber_close(v4);
-	fiber_close(v6);
 	return 0;
 }
 
@@ -86,20 +83,22 @@ Test(listen, port_0_is_a_port_of_the_systems_choice, .timeout = 30)
 	cr_expect(any_port(NULL) == 0, "from a plain thread");
 }
 
-/* The same port at two hosts; the first may have been given one that is taken at the second. */
 static int any_host(void *arg)
 {
+	fiber_fd one = fiber_listen("tcp:[::1]:0", NULL);
 	fiber_fd both = fiber_listen("tcp:*:0", NULL);
 	fiber_fd explicit = fiber_listen("tcp:[::]:0", NULL);
 	fiber_fd six = fiber_listen("tcp:*:0", &(fiber_net_options_t){ .flags = FIBER_V6ONLY });
 
 	(void)arg;
 	cr_expect(both >= 0 && explicit >= 0 && six >= 0, "%d %d %d", both, explicit, six);
+	expect_accepts(one, "tcp:[::1]");
 	expect_accepts(both, "tcp:127.0.0.1");
 	expect_accepts(both, "tcp:[::1]");
 	expect_accepts(explicit, "tcp:127.0.0.1");
 	expect_accepts(six, "tcp:[::1]");
 	cr_expect(dial_at("tcp:127.0.0.1", six) == -ECONNREFUSED);
+	fiber_close(one);
 	fiber_close(both);
 	fiber_close(explicit);
 	fiber_close(six);
@@ -108,6 +107,8 @@ static int any_host(void *arg)
 
 Test(listen, any_address_takes_both_families_unless_v6only, .timeout = 30)
 {
+	if (!law_ipv6())
+		cr_skip_test("no IPv6 here");
 	law_holds(any_host, NULL);
 }
 
@@ -152,9 +153,10 @@ static int taken(void *arg)
 Test(listen, a_port_is_shared_only_if_all_asked_for_it, .timeout = 30)
 {
 	law_holds(taken, "tcp:127.0.0.1");
-	law_holds(taken, "tcp:[::1]");
 	law_holds(taken, "tcp:*");
 	law_holds(taken, "udp:127.0.0.1");
+	if (law_ipv6())
+		law_holds(taken, "tcp:[::1]");
 }
 
 /* The server closes first, so its end of the old connection lingers on the port. */
@@ -203,8 +205,9 @@ static int datagrams(void *arg)
 Test(listen, udp_sockets_are_bound_and_answer, .timeout = 30)
 {
 	law_holds(datagrams, "udp:127.0.0.1");
-	law_holds(datagrams, "udp:[::1]");
 	law_holds(datagrams, "udp:*");
+	if (law_ipv6())
+		law_holds(datagrams, "udp:[::1]");
 }
 
 /* ---- names ------------------------------------------------------------------------------------*/

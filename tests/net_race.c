@@ -208,6 +208,8 @@ static int hang(void *arg)
 
 Test(race, a_dead_family_costs_one_pause, .timeout = 60)
 {
+	if (!law_ipv6())
+		cr_skip_test("no IPv6 here");
 	law_holds(hang, NULL);
 }
 
@@ -237,6 +239,8 @@ static int refuse(void *arg)
 
 Test(race, a_failure_starts_the_next_at_once, .timeout = 60)
 {
+	if (!law_ipv6())
+		cr_skip_test("no IPv6 here");
 	law_holds(refuse, NULL);
 }
 
@@ -270,5 +274,7 @@ static int lose_all(void *arg)
 
 Test(race, when_all_fail_or_the_deadline_passes_all_are_closed, .timeout = 60)
 {
+	if (!law_ipv6())
+		cr_skip_test("no IPv6 here");
 	law_holds(lose_all, NULL);
 }

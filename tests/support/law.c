@@ -77,6 +77,17 @@ static int listen_on_loopback(struct sockaddr_in *name)
 	return fd;
 }
 
+bool law_ipv6(void)
+{
+	struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 int law_listener(char *address, size_t size)
 {
 	struct sockaddr_in name;

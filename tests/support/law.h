@@ -6,6 +6,7 @@
 
 #include <fiber.h>
 #include <fiber/io.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ int law_descriptors(void);
 /* Threads of this process. */
 int law_threads(void);
 
+/* Whether this machine has an IPv6 loopback. Where it has none: cr_skip_test. */
+bool law_ipv6(void);
 /* A listening TCP socket on 127.0.0.1 and where to dial it: "tcp:127.0.0.1:PORT". Plain system
  * calls, non-blocking, close-on-exec. -errno on failure. */
 int law_listener(char *address, size_t size);
