@@ -15,8 +15,8 @@
 
 static __thread struct fiber *mine;
 /* What its block points to; here too, because leak checkers look at thread-locals, and not into the
- * slab. */
-static __thread struct cold *mine_cold;
+ * slab. Volatile, or the compiler sees that nobody reads it. */
+static __thread struct cold *volatile mine_cold;
 static pthread_key_t at_exit;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
