@@ -11,6 +11,7 @@
 
 #include "law.h"
 #include "os/os.h"
+#include "os/sanitize.h"
 #include "sched/helper_threads.h"
 #include "sched/helpers.h"
 #include "waits.h"
@@ -349,7 +350,8 @@ Test(helpers, a_plain_thread_waits_too, .timeout = 30)
 	law_no_leaks();
 }
 
-/* A child has no helpers, and makes its own. */
+/* A child has no helpers, and makes its own. ThreadSanitizer allows no threads in one. */
+#if !defined(FB_TSAN)
 static int in_the_child(void *arg)
 {
 	(void)arg;
@@ -379,3 +381,4 @@ Test(helpers, a_forked_child_makes_its_own, .timeout = 60)
 {
 	law_holds(forks, NULL);
 }
+#endif
