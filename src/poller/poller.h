@@ -83,6 +83,7 @@ struct poller_op {
 	void *slot;
 	void *poller;               /* that it was submitted to */
 	uint8_t state;
+	uint8_t forgets;            /* of its slot; for POLLER_RETRY too */
 };
 
 struct poller_ops {

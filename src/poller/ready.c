@@ -61,6 +61,7 @@ static int park(struct ready *r, struct slot *s, struct poller_op *op)
 		return e == -EPERM && op->kind != IO_POLL ? POLLER_WOULD_BLOCK : POLLER_DONE;
 	}
 	op->poller = r;
+	op->forgets = s->forgets;
 	waiters_add(s, op);
 	if (likely(waiters_take_turns(op)))
 		s->bits |= empty_bit(op);
@@ -239,6 +240,13 @@ int ready_submit(struct ready *r, struct poller_op *op, struct list *back)
 		return refuse(op);
 	span = span_of(op);
 	spin_lock(&s->guard);
+	/* Woken, and before it ran the number was given up, or out: what is there now was never
+	 * meant, and whoever waited beside it has been told. */
+	if (unlikely(op->again) && unlikely(op->forgets != s->forgets)) {
+		spin_unlock(&s->guard);
+		op->result = -EBADF;
+		return POLLER_DONE;
+	}
 	do
 		verdict = in_vain(s, op, span) ? park(r, s, op) : try(r, s, op, span, back);
 	while (unlikely(verdict == TRY_AGAIN));
