@@ -208,7 +208,7 @@ static int cancelled(void *arg)
 	cr_expect(fiber_broadcast_send(b, &(int){5}) == 0);
 	cr_expect(result_of(f) == -ECANCELED || l.got == 5);
 	if (l.got != 5)
-		cr_expect(fiber_broadcast_recv(&l.me, &l.got) == 0 && l.got == 5, "nothing is lost");
+		cr_expect(fiber_broadcast_recv(&l.me, &l.got) == 0 && l.got == 5, "it is lost");
 	cr_expect(fiber_unsubscribe(&l.me) == 0);
 	fiber_broadcast_free(b);
 	return 0;

@@ -111,7 +111,8 @@ static int64_t some_time(struct actor *a)
 
 static int attempt(struct actor *a)
 {
-	int to = (int)(law_random(&a->random) % CHANS), from = (int)(law_random(&a->random) % CHANS);
+	int to = (int)(law_random(&a->random) % CHANS);
+	int from = (int)(law_random(&a->random) % CHANS);
 	int64_t until = some_time(a);
 	uint64_t out[WORDS];
 
@@ -147,7 +148,8 @@ static void act(struct actor *a)
 		int r;
 
 		if (scoped)
-			fiber_within(&scope, fiber_after((int64_t)(law_random(&a->random) % 50000)));
+			fiber_within(&scope,
+				     fiber_after((int64_t)(law_random(&a->random) % 50000)));
 		r = attempt(a);
 		if (scoped)
 			r = (int)fiber_scope_end(&scope, r);
@@ -243,7 +245,8 @@ static int pressure(void *threads)
 	arena.all = (struct tally){0};
 	atomic_store(&arena.running, ACTORS);
 	for (int i = 0; i < CHANS; i++)
-		cr_expect(fiber_chan_create(&arena.chan[i], kinds[i].bytes, kinds[i].capacity) == 0);
+		cr_expect(fiber_chan_create(&arena.chan[i], kinds[i].bytes,
+					    kinds[i].capacity) == 0);
 	for (unsigned i = 0; i < ACTORS; i++) {
 		actors[i] = actor_of(i + 1, rounds);
 		if (i >= on_threads)
@@ -257,7 +260,8 @@ static int pressure(void *threads)
 	for (int i = 0; i < CHANS; i++)
 		cr_expect(fiber_chan_close(arena.chan[i]) == 0);
 	for (unsigned i = 0; i < ACTORS; i++) {
-		cr_expect((i < on_threads ? pthread_join(t[i], NULL) : fiber_join(f[i], NULL)) == 0);
+		cr_expect((i < on_threads ? pthread_join(t[i], NULL)
+					  : fiber_join(f[i], NULL)) == 0);
 		add(&actors[i].t);
 	}
 	for (int i = 0; i < 2; i++) {
