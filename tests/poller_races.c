@@ -1,13 +1,15 @@
-/* What may happen between two instructions, made to happen: recv(2) and epoll_wait(2) of this
- * program are its own, and do something more before they return. */
+/* What may happen between two instructions, and on older kernels, made to happen: some system calls
+ * of this program are its own, and do more before they return, or less. */
 #include "stage.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "poller/slot.h"
 
@@ -65,6 +67,64 @@ POLLER_LAW(poller_races, a_kernel_that_counts_milliseconds_waits_long_enough)
 		cr_expect(st->ops->wait(st->poller, until, &st->back) == 0);
 		cr_expect(os_now() >= until);
 	}
+}
+
+/* Linux before 6.3 knows no RWF_NOWAIT for pipes. */
+static _Thread_local bool no_nowait;
+
+ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	if (!no_nowait)
+		return syscall(SYS_preadv2, fd, iov, n, offset, 0, flags);
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	if (!no_nowait)
+		return syscall(SYS_pwritev2, fd, iov, n, offset, 0, flags);
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+POLLER_LAW(poller_races, a_kernel_that_cannot_ask_a_pipe_not_to_wait)
+{
+	static char bulk[1 << 20];
+	char byte;
+	struct iovec one = {&byte, 1}, much = {bulk, sizeof bulk};
+	int ends[2];
+
+	/* Non-blocking, so the plain calls serve. */
+	no_nowait = true;
+	cr_assert(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	struct task in = stage_read(ends[0], &one), out = stage_write(ends[1], &much);
+	cr_expect(stage_start(st, &in) == POLLER_IN_FLIGHT);
+	cr_expect(stage_start(st, &out) == POLLER_DONE && out.op.result > 0);
+	cr_expect(stage_finish(st, &in) == 1);
+	struct task full = stage_write(ends[1], &much);
+	cr_expect(stage_start(st, &full) == POLLER_IN_FLIGHT);
+	stage_forget(st, ends[0]);
+	close(ends[0]);
+	cr_expect(stage_finish(st, &full) == -EPIPE);
+	stage_forget(st, ends[1]);
+	close(ends[1]);
+
+	/* Blocking: what has to be waited for is, what is ready goes to a helper. */
+	cr_assert(pipe2(ends, O_CLOEXEC) == 0);
+	in = stage_read(ends[0], &one);
+	out = stage_write(ends[1], &one);
+	cr_expect(stage_start(st, &in) == POLLER_IN_FLIGHT);
+	cr_expect(stage_start(st, &out) == POLLER_WOULD_BLOCK);
+	cr_expect(write(ends[1], "x", 1) == 1);
+	while (list_empty(&st->back))
+		st->ops->wait(st->poller, OS_NEVER, &st->back);
+	cr_expect(list_pop(&st->back) == &in.op.link);
+	cr_expect(stage_start(st, &in) == POLLER_WOULD_BLOCK);
+	stage_forget(st, ends[0]);
+	stage_forget(st, ends[1]);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 struct scene {
