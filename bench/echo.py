@@ -74,11 +74,11 @@ def visit(server, ours, rivals, connections, quick):
         running.end()
 
 
-def one_round(results, servers, ours, rivals, connections, quick):
+def one_round(results, servers, ours, rivals, connections, quick, watch):
     row = row_name(connections)
     yardstick = None
     for server in servers:
-        seen = visit(server, ours, rivals, connections, quick)
+        seen = watch.sample(lambda: visit(server, ours, rivals, connections, quick))
         if server.name == suite.LOOP:
             yardstick = seen
         # The target is about many connections; alone, a server mostly wakes up and goes to sleep.
@@ -116,7 +116,7 @@ def count_calls(results, servers, ours, rivals, quick):
                     more / (CALLS_CONNECTIONS * (long - short)), '', 2.03)
 
 
-def measure(ours, rivals, have, rounds, quick, progress):
+def measure(ours, rivals, have, rounds, quick, watch):
     results = interleaved.Results()
     servers = []
     for server in suite.SERVERS:
@@ -128,10 +128,10 @@ def measure(ours, rivals, have, rounds, quick, progress):
     for connections in suite.CONNECTIONS:
         taking_part = [s for s in servers if not s.only or connections in s.only]
         for number in range(1, rounds + 1):
-            progress(f'{row_name(connections)}: round {number} of {rounds}')
-            one_round(results, taking_part, ours, rivals, connections, quick)
+            watch.progress(f'{row_name(connections)}: round {number} of {rounds}')
+            one_round(results, taking_part, ours, rivals, connections, quick, watch)
     if have.get('strace'):
-        progress('system calls under strace')
+        watch.progress('system calls under strace')
         count_calls(results, servers, ours, rivals, quick)
     else:
         results.note(row_name(CALLS_CONNECTIONS), suite.FIBER,

@@ -117,7 +117,8 @@ def write(folder, about, sections):
             f'{about["processor"]}, {about["processors"]} processors, {about["memory_mb"]} MB, '
             f'Linux {about["kernel"]}, {about["compiler"]}; load average at the start '
             f'{about["load_average_at_start"]:.2f}; {about["rounds"]} interleaved rounds'
-            f'{", quick" if about["quick"] else ""}. Rivals: median (min-max). '
+            f'{", quick" if about["quick"] else ""}; {about["disturbed"]} of {about["samples"]} '
+            'samples taken while others used the machine. Rivals: median (min-max). '
             'What each row measures stands in bench/README.md.', '']
     document = {'about': about, 'workloads': {}}
     for name, title, results, order, elsewhere in sections:

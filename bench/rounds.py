@@ -87,7 +87,7 @@ def participants(workload, ours, rivals, results, rows):
     return everybody
 
 
-def measure(workload, ours, rivals, rounds, quick, only, progress):
+def measure(workload, ours, rivals, rounds, quick, only, watch):
     results = Results()
     rows = [r for r in rows_of(ours / workload.program)
             if not (quick and r in workload.slow) and (not only or r == only)]
@@ -95,11 +95,12 @@ def measure(workload, ours, rivals, rounds, quick, only, progress):
     for row in rows:
         # The first round meets cold caches and memory that the machine's host has yet to provide.
         for number in range(1 if quick else 0, rounds + 1):
-            progress(f'{row}: round {number} of {rounds}')
+            watch.progress(f'{row}: round {number} of {rounds}')
             for who, taken in everybody:
                 if row not in taken:
                     continue
-                lines = sample(*taken[row][:1], row, taken[row][1])
+                program, name = taken[row]
+                lines = watch.sample(lambda: sample(program, row, name))
                 if number:
                     record(results, row, who, lines)
     return results
