@@ -33,7 +33,9 @@ static void *receive_all(void *arg)
 	char buffer[256];
 
 	for (;;) {
-		self->op = (struct poller_op){.kind = IO_RECV, .fd = s->fd, .buffer = buffer,
+		self->op = (struct poller_op){.kind = IO_RECV,
+					      .fd = s->fd,
+					      .buffer = buffer,
 					      .bytes = law_random(&self->seed) % 256 + 1};
 		ssize_t n = hand_perform(self, 2);
 

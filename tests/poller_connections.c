@@ -27,8 +27,8 @@ static int blocking_listener(struct sockaddr_in *name)
 
 static struct task connect_task(int fd, const void *peer, socklen_t bytes)
 {
-	return (struct task){.op = {.kind = IO_CONNECT, .fd = fd, .peer = peer,
-				    .peer_bytes = bytes}};
+	return (struct task){
+		.op = {.kind = IO_CONNECT, .fd = fd, .peer = peer, .peer_bytes = bytes}};
 }
 
 POLLER_LAW(poller_connections, accept_on_a_blocking_listener_is_for_helpers)
@@ -145,8 +145,7 @@ POLLER_LAW(poller_connections, connect_waits_for_room_in_a_unix_listener)
 	int waiting = 0;
 
 	snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "poller-%d", (int)getpid());
-	bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			    strlen(name.sun_path + 1));
+	bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name.sun_path + 1));
 	cr_assert(bind(listener, (struct sockaddr *)&name, bytes) == 0 && listen(listener, 0) == 0);
 	for (int i = 0; i < N; i++) {
 		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -179,11 +178,10 @@ POLLER_LAW(poller_connections, a_datagram_waits_for_room_at_its_receiver)
 	char byte;
 
 	snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "poller-%d", (int)getpid());
-	bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			    strlen(name.sun_path + 1));
+	bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name.sun_path + 1));
 	cr_assert(bind(to, (struct sockaddr *)&name, bytes) == 0);
-	struct msghdr msg = {.msg_name = &name, .msg_namelen = bytes, .msg_iov = &iov,
-			     .msg_iovlen = 1};
+	struct msghdr msg = {
+		.msg_name = &name, .msg_namelen = bytes, .msg_iov = &iov, .msg_iovlen = 1};
 	struct task t = {.op = {.kind = IO_SENDMSG, .fd = from, .msg = &msg}};
 	while (stage_start(st, &t) == POLLER_DONE)
 		cr_expect(t.op.result == 1);

@@ -76,7 +76,9 @@ static void send_descriptor(int to, int fd)
 		struct cmsghdr head;
 	} control = {{0}};
 	struct iovec iov = {"x", 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
 			     .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
 
@@ -95,14 +97,16 @@ POLLER_LAW(poller_edges, the_boundary_around_a_passed_descriptor)
 	} control;
 	char buffer[64];
 	struct iovec iov = {buffer, sizeof buffer};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
 			     .msg_controllen = sizeof control.bytes};
 	int pair[2], passed;
 
 	stage_unix_pair(SOCK_STREAM, pair);
 	make_empty(st, pair[0]);
-	struct task t = {.op = {.kind = IO_RECVMSG, .fd = pair[0], .msg = &msg,
-				.flags = MSG_CMSG_CLOEXEC}};
+	struct task t = {
+		.op = {.kind = IO_RECVMSG, .fd = pair[0], .msg = &msg, .flags = MSG_CMSG_CLOEXEC}};
 	stage_start(st, &t);
 	send_descriptor(pair[1], 0);
 	cr_expect(write(pair[1], "yyyyy", 5) == 5);

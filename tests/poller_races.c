@@ -128,7 +128,7 @@ POLLER_LAW(poller_races, a_kernel_that_cannot_ask_a_pipe_not_to_wait)
 }
 
 struct scene {
-	struct stage *st;              /* the other thread's poller, were it another thread */
+	struct stage *st; /* the other thread's poller, were it another thread */
 	int pair[2], other[2];
 	struct task task;
 	char buffer[64];

@@ -9,7 +9,7 @@ enum { CONNECTIONS = 8, TURNS = 16 };
 
 struct connection {
 	int fd, peer;
-	_Atomic unsigned rounds;       /* left */
+	_Atomic unsigned rounds; /* left */
 };
 
 struct relay {
@@ -29,16 +29,16 @@ static bool serve(struct hand *self, struct connection *c)
 	uint64_t word;
 
 	for (int i = 0; i < TURNS; i++) {
-		self->op = (struct poller_op){.kind = IO_RECV, .fd = c->fd, .buffer = &word,
-					      .bytes = sizeof word};
+		self->op = (struct poller_op){
+			.kind = IO_RECV, .fd = c->fd, .buffer = &word, .bytes = sizeof word};
 		ssize_t n = hand_perform(self, 0);
 
 		if (n == 0)
 			return false;
 		cr_expect(n == sizeof word);
 		self->bytes += sizeof word;
-		self->op = (struct poller_op){.kind = IO_SEND, .fd = c->fd, .buffer = &word,
-					      .bytes = sizeof word};
+		self->op = (struct poller_op){
+			.kind = IO_SEND, .fd = c->fd, .buffer = &word, .bytes = sizeof word};
 		cr_expect(hand_perform(self, 0) == sizeof word);
 	}
 	return true;
@@ -184,8 +184,8 @@ static void *read_on(void *arg)
 	char buffer[16];
 
 	while (!atomic_load(&c->over)) {
-		self->op = (struct poller_op){.kind = IO_RECV, .fd = c->number, .buffer = buffer,
-					      .bytes = sizeof buffer};
+		self->op = (struct poller_op){
+			.kind = IO_RECV, .fd = c->number, .buffer = buffer, .bytes = sizeof buffer};
 		ssize_t n = hand_perform(self, 0);
 
 		cr_expect(n == 1 || n == 0 || n == -EBADF || n == -ECONNRESET, "%zd", n);

@@ -60,7 +60,8 @@ POLLER_LAW(poller_turns, four_readers_for_a_burst_of_four_datagrams)
 	}
 	stage_settle(st);
 	cr_expect(write(pair[1], "0", 1) + write(pair[1], "1", 1) + write(pair[1], "2", 1) +
-			  write(pair[1], "3", 1) == N);
+			  write(pair[1], "3", 1) ==
+		  N);
 	while (list_empty(&st->back))
 		st->ops->wait(st->poller, OS_NEVER, &st->back);
 	for (int i = 0; i < N; i++) {
@@ -132,14 +133,16 @@ POLLER_LAW(poller_turns, who_waits_for_an_error_takes_no_turn)
 	int on = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), nobody;
 	char control[512], buffer[16];
 	struct iovec iov = {buffer, sizeof buffer};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
 			     .msg_controllen = sizeof control};
 
 	cr_assert(bind(fd, (struct sockaddr *)&name, bytes) == 0);
 	getsockname(fd, (struct sockaddr *)&name, &bytes);
 	setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
-	struct task error = {.op = {.kind = IO_RECVMSG, .fd = fd, .msg = &msg,
-				    .flags = MSG_ERRQUEUE}};
+	struct task error = {
+		.op = {.kind = IO_RECVMSG, .fd = fd, .msg = &msg, .flags = MSG_ERRQUEUE}};
 	cr_expect(stage_start(st, &error) == POLLER_IN_FLIGHT);
 	struct task t = stage_recv(fd, buffer, sizeof buffer, 0);
 	cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);

@@ -80,8 +80,7 @@ static enum tried receive_message(struct poller_op *op, struct msghdr *msg, int 
  * of any other; it is writable all the time, and says so with an edge after each attempt. */
 static bool lacks_edge(const struct msghdr *msg, unsigned nature, int error)
 {
-	return error == EAGAIN && msg->msg_name && nature & NATURE_UNIX &&
-	       nature & NATURE_DATAGRAM;
+	return error == EAGAIN && msg->msg_name && nature & NATURE_UNIX && nature & NATURE_DATAGRAM;
 }
 
 static enum tried transmit_message(struct poller_op *op, const struct msghdr *msg, int flags,
@@ -195,8 +194,7 @@ static enum tried try_accept(struct poller_op *op, unsigned nature, _Atomic uint
 		if (op->address_bytes)
 			*op->address_bytes = room;
 		count_up(calls);
-		fd = accept4(op->fd, op->address, op->address_bytes,
-			     SOCK_CLOEXEC | SOCK_NONBLOCK);
+		fd = accept4(op->fd, op->address, op->address_bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	} while (fd < 0 && next_connection(errno) && ++tries < ACCEPT_TRIES);
 	if (fd < 0)
 		return refused(op, nature, errno);

@@ -139,8 +139,8 @@ static void hand_on(struct slot *s, const struct poller_op *op, struct list *bac
 /* During the attempt the number was given up, or out, or was found to mean another file. What was
  * done was done. In the first cases nobody begins to wait on what he did not mean; in the last, the
  * number may have been the other file's when it was passed. */
-static int conclude_outdated(const struct slot *s, struct poller_op *op,
-			     const struct slot_use *use, enum tried tried)
+static int conclude_outdated(const struct slot *s, struct poller_op *op, const struct slot_use *use,
+			     enum tried tried)
 {
 	if (tried == TRIED_DONE)
 		return POLLER_DONE;

@@ -106,8 +106,8 @@ static unsigned give_waiters(struct slot *s, enum slot_direction d, int result, 
 
 unsigned waiters_give_all(struct slot *s, int result, struct list *back)
 {
-	unsigned n = give_waiters(s, SLOT_IN, result, back) +
-		     give_waiters(s, SLOT_OUT, result, back);
+	unsigned n =
+		give_waiters(s, SLOT_IN, result, back) + give_waiters(s, SLOT_OUT, result, back);
 	struct list *node;
 
 	while (s->bits & SLOT_BESIDE && (node = list_pop(&s->beside))) {

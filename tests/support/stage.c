@@ -101,14 +101,20 @@ uint64_t stage_syscalls(const struct stage *st)
 
 struct task stage_recv(int fd, void *buffer, size_t bytes, int flags)
 {
-	return (struct task){.op = {.kind = IO_RECV, .fd = fd, .buffer = buffer, .bytes = bytes,
+	return (struct task){.op = {.kind = IO_RECV,
+				    .fd = fd,
+				    .buffer = buffer,
+				    .bytes = bytes,
 				    .flags = flags}};
 }
 
 struct task stage_send(int fd, const void *buffer, size_t bytes, int flags)
 {
-	return (struct task){.op = {.kind = IO_SEND, .fd = fd, .buffer = (void *)buffer,
-				    .bytes = bytes, .flags = flags}};
+	return (struct task){.op = {.kind = IO_SEND,
+				    .fd = fd,
+				    .buffer = (void *)buffer,
+				    .bytes = bytes,
+				    .flags = flags}};
 }
 
 struct task stage_read(int fd, struct iovec *iov)
