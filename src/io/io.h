@@ -17,8 +17,17 @@
 
 /* The result of one operation: bytes, a descriptor, ready events; -ECANCELED; -errno. */
 ssize_t io_op(struct poller_op *, enum wait_what);
+/* What the poller reads of an operation on a stream, beside its buffers. The rest is its own: to
+ * zero all of it costs as much as everything else that is done before the system call. */
+static inline void io_op_init(struct poller_op *op, enum poller_kind kind, fiber_fd fd, int flags)
+{
+	op->kind = kind;
+	op->fd = fd;
+	op->flags = flags;
+	op->again = false;
+}
 
-/* The same on a plain thread (thread.c); -EINPROGRESS: this would block beyond any deadline. */
+/* io_op on a plain thread (thread.c); -EINPROGRESS: this would block beyond any deadline. */
 ssize_t thread_op(struct poller_op *);
 /* poll(2) on a plain thread, until `until` or the ambient deadline. */
 int thread_poll(struct pollfd *, nfds_t, int64_t until);

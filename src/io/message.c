@@ -51,24 +51,30 @@ static ssize_t receive_all(fiber_fd fd, char *buffer, size_t bytes, int flags)
 
 PUBLIC ssize_t fiber_recv(fiber_fd fd, void *buffer, size_t bytes, int flags)
 {
-	struct poller_op op = { .kind = IO_RECV, .fd = fd, .flags = flags, .buffer = buffer,
-				.bytes = bytes };
+	struct poller_op op;
 	int r = io_check(fd, buffer, bytes);
 
 	if (unlikely(r < 0))
 		return r;
 	if (unlikely(flags & MSG_WAITALL) && !(flags & (MSG_PEEK | NOW_OR_NEVER)) && bytes > 0)
 		return receive_all(fd, buffer, bytes, flags);
+	io_op_init(&op, IO_RECV, fd, flags);
+	op.buffer = buffer;
+	op.bytes = bytes;
 	return receive(&op);
 }
 
 PUBLIC ssize_t fiber_send(fiber_fd fd, const void *buffer, size_t bytes, int flags)
 {
-	struct poller_op op = { .kind = IO_SEND, .fd = fd, .flags = flags, .buffer = (void *)buffer,
-				.bytes = bytes };
+	struct poller_op op;
 	int r = io_check(fd, buffer, bytes);
 
-	return likely(r == 0) ? transmit(&op) : r;
+	if (unlikely(r < 0))
+		return r;
+	io_op_init(&op, IO_SEND, fd, flags);
+	op.buffer = (void *)buffer;
+	op.bytes = bytes;
+	return transmit(&op);
 }
 
 /* What is known of their numbers is about other files. */

@@ -52,23 +52,31 @@ static ssize_t read_nothing(fiber_fd fd)
 PUBLIC ssize_t fiber_read(fiber_fd fd, void *buffer, size_t bytes)
 {
 	struct iovec iov = { buffer, bytes };
-	struct poller_op op = { .kind = IO_READ, .fd = fd, .iov = &iov, .iov_count = 1 };
+	struct poller_op op;
 	int r = io_check(fd, buffer, bytes);
 
 	if (unlikely(r < 0))
 		return r;
 	if (unlikely(bytes == 0))
 		return read_nothing(fd);
+	io_op_init(&op, IO_READ, fd, 0);
+	op.iov = &iov;
+	op.iov_count = 1;
 	return io_op(&op, WAIT_READ);
 }
 
 PUBLIC ssize_t fiber_write(fiber_fd fd, const void *buffer, size_t bytes)
 {
 	struct iovec iov = { (void *)buffer, bytes };
-	struct poller_op op = { .kind = IO_WRITE, .fd = fd, .iov = &iov, .iov_count = 1 };
+	struct poller_op op;
 	int r = io_check(fd, buffer, bytes);
 
-	return likely(r == 0) ? io_op(&op, WAIT_WRITE) : r;
+	if (unlikely(r < 0))
+		return r;
+	io_op_init(&op, IO_WRITE, fd, 0);
+	op.iov = &iov;
+	op.iov_count = 1;
+	return io_op(&op, WAIT_WRITE);
 }
 
 PUBLIC ssize_t fiber_readv(fiber_fd fd, const struct iovec *iov, int count)
