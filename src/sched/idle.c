@@ -11,7 +11,8 @@
  * Each names the other's barrier: one of the two sees what the other wrote.
  *
  * A lone unstarted fiber of a worker that then computes for long is found all the same: while some
- * workers are busy, one idle worker (`watching`) sleeps no longer than WATCH_NS.
+ * workers are busy, one idle worker (`watching`) sleeps no longer than WATCH_NS. It goes on so for
+ * a while when all are idle; then nobody watches, and the next lone fiber wakes one to watch.
  *
  * All idle is the only moment at which the end of a runtime and a deadlock can be seen: then the
  * counters of all workers are at rest (idle_guard orders them). */
@@ -21,6 +22,7 @@
 
 enum {
 	WATCH_NS = 10 * 1000 * 1000,
+	WATCHES_LEFT = 3, /* of an idle runtime */
 	TRIM_NS = 1000 * 1000 * 1000,
 	TRIM_MOST = 4096,
 	TRIM_FLOOR = 64,
@@ -53,7 +55,24 @@ void idle_offer(struct runtime *rt)
 		worker_rouse(w);
 }
 
-/* ---- searching -------------------------------------------------------------------------------*/
+struct worker *idle_take(struct runtime *rt)
+{
+	if (atomic_load_explicit(&rt->idle_count, memory_order_relaxed) == 0)
+		return NULL;
+	return pop_idle(rt);
+}
+
+/* A fiber was queued, alone, and nobody watches. No barrier: a worker that is just about to sleep
+ * finds others busy, and watches then. */
+COLD void idle_watch(struct runtime *rt)
+{
+	struct worker *w = idle_take(rt);
+
+	if (w)
+		worker_rouse(w);
+}
+
+/* ---- searching --------------------------------------------------------------------------------*/
 static struct fiber *take_from(struct worker *victim, struct worker *w)
 {
 	struct fiber *f;
@@ -115,12 +134,13 @@ struct fiber *idle_search(struct worker *w)
 		return NULL;
 	f = search_once(w);
 	atomic_store_explicit(&rt->searching, 0, memory_order_release);
+	os_barrier(); /* pairs with the one in idle_offer: who saw us search queued before this */
 	if (f && more_anywhere(w))
 		idle_offer(rt);
 	return f;
 }
 
-/* ---- sleeping --------------------------------------------------------------------------------*/
+/* ---- sleeping ---------------------------------------------------------------------------------*/
 static bool all_are_idle(struct runtime *rt)
 {
 	return atomic_load_explicit(&rt->idle_count, memory_order_acquire) == rt->workers;
@@ -137,16 +157,27 @@ static void become_idle(struct worker *w)
 	os_barrier(); /* pairs with the one in idle_offer */
 }
 
-static void become_busy(struct worker *w)
+/* True: an offer took us out. */
+static bool become_busy(struct worker *w)
 {
 	struct runtime *rt = w->runtime;
+	bool linked;
 
 	spin_lock(&rt->idle_guard);
-	if (list_linked(&w->idle)) { /* else an offer took us out */
+	linked = list_linked(&w->idle);
+	if (linked) {
 		list_remove(&w->idle);
 		atomic_fetch_sub_explicit(&rt->idle_count, 1, memory_order_relaxed);
 	}
 	spin_unlock(&rt->idle_guard);
+	return !linked;
+}
+
+/* Woken by an offer, and by work of our own besides, which comes first: the offer is for others. */
+static void pass_on(struct worker *w)
+{
+	if ((w->next || w->ready.head || !inbox_empty(&w->inbox)) && more_anywhere(w))
+		idle_offer(w->runtime);
 }
 
 /* Spins a while for something to come, if the program asked for that. True: something did. */
@@ -198,23 +229,36 @@ static int64_t sleep_until(struct worker *w, bool watch)
 	return until;
 }
 
+/* Is it on us to sleep briefly? */
+static bool shall_watch(struct worker *w, bool others_are_busy)
+{
+	struct runtime *rt = w->runtime;
+
+	if (others_are_busy)
+		w->watches_left = WATCHES_LEFT;
+	else if (w->watches_left > 0)
+		w->watches_left--;
+	return w->watches_left > 0 && rt->workers > 1 &&
+	       !atomic_exchange_explicit(&rt->watching, true, memory_order_relaxed);
+}
+
 /* From here to become_busy another worker that holds idle_guard may look at our counters and
  * timers: nothing of ours is changed in between. */
 static void sleep_in_poller(struct worker *w, struct list *back)
 {
 	struct runtime *rt = w->runtime;
-	bool all = all_are_idle(rt), watch = false;
+	bool all = all_are_idle(rt), watch, awake;
 
 	os_barrier(); /* pairs with itself: of two last workers one sees both asleep */
-	if (all || all_are_idle(rt))
+	all |= all_are_idle(rt);
+	if (all)
 		runtime_quiet(rt);
-	else
-		watch = !atomic_exchange_explicit(&rt->watching, true, memory_order_relaxed);
+	watch = shall_watch(w, !all);
 	count_up(&w->polls);
-	/* Whoever set stopping may not have seen us sleep. */
-	w->ops->wait(w->poller,
-		     atomic_load_explicit(&rt->stopping, memory_order_acquire) ?
-			     0 : sleep_until(w, watch), back);
+	/* Whoever set stopping may not have seen us sleep; and runtime_quiet may have cancelled
+	 * fibers of ours, which are runnable now. */
+	awake = atomic_load_explicit(&rt->stopping, memory_order_acquire) || w->ready.head;
+	w->ops->wait(w->poller, awake ? 0 : sleep_until(w, watch), back);
 	if (watch)
 		atomic_store_explicit(&rt->watching, false, memory_order_relaxed);
 }
@@ -223,6 +267,7 @@ bool idle_sleep(struct worker *w)
 {
 	struct runtime *rt = w->runtime;
 	struct list back;
+	bool offered;
 
 	if (atomic_load_explicit(&rt->stopping, memory_order_acquire))
 		return false;
@@ -241,11 +286,13 @@ bool idle_sleep(struct worker *w)
 		sleep_in_poller(w, &back);
 	if (inbox_wake_up(&w->inbox))
 		w->wakes_owed++;
-	become_busy(w);
+	offered = become_busy(w);
 	wait_ops_back(&back);
 	if (w->timers.count) {
 		w->now = os_now();
 		worker_run_timers(w);
 	}
+	if (offered)
+		pass_on(w);
 	return true;
 }

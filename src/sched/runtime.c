@@ -23,7 +23,7 @@ static struct spin guard;
 static struct list running;
 static unsigned count;
 
-/* ---- the list of those that run --------------------------------------------------------------*/
+/* ---- the list of those that run ---------------------------------------------------------------*/
 void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
 {
 	spin_lock(&guard);
@@ -96,7 +96,7 @@ void runtime_forget_all(void)
 	count = 0;
 }
 
-/* ---- making ----------------------------------------------------------------------------------*/
+/* ---- making -----------------------------------------------------------------------------------*/
 static int check(const fiber_options_t *o)
 {
 	if ((o->flags & ~KNOWN_FLAGS) || o->workers > MOST_WORKERS || o->idle_spin_ns < 0)
@@ -120,6 +120,8 @@ static void set_up(struct runtime *rt, const fiber_options_t *o)
 	rt->control_words = arch_control_words();
 	rt->test_move = move && *move == '1' && rt->workers > 1;
 	list_init(&rt->idle);
+	/* One worker needs nobody to watch it. */
+	atomic_store_explicit(&rt->watching, rt->workers == 1, memory_order_relaxed);
 }
 
 static int make(struct runtime **out, const fiber_options_t *o)
@@ -184,7 +186,7 @@ static void unmake(struct runtime *rt)
 	free(rt);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------*/
+/* ---- threads ----------------------------------------------------------------------------------*/
 static void thread_main(void *argument)
 {
 	worker_run(argument);
@@ -218,7 +220,7 @@ static int threads_start(struct runtime *rt, unsigned first)
 	return 0;
 }
 
-/* ---- ending ----------------------------------------------------------------------------------*/
+/* ---- ending -----------------------------------------------------------------------------------*/
 void runtime_be_careful(struct runtime *rt, bool stacks_short)
 {
 	if (stacks_short)
@@ -252,7 +254,7 @@ void runtime_main_ended(struct runtime *rt, int result)
 		runtime_cancel_all(rt);
 }
 
-/* ---- public ----------------------------------------------------------------------------------*/
+/* ---- public -----------------------------------------------------------------------------------*/
 /* The main fiber runs on the calling thread, worker 1, and nowhere else. */
 static int spawn_main(struct runtime *rt, fiber_fn *main, void *arg)
 {

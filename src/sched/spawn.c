@@ -5,9 +5,9 @@
  * (`stacks_short`) spawn takes the stack itself and says so, until that works again.
  *
  * Where it waits: in its spawner's deque, from where idle workers may take it; placed on a worker,
- * in that one's queue; spawned from outside, it is posted to one worker after the other. A spawn
- * wakes a sleeping worker only if the deque already held one: or the thief would take the child
- * that its parent joins next. */
+ * in that one's queue; spawned from outside, it is posted to an idle worker, or, if there is none,
+ * to one after the other. A spawn wakes a sleeping worker only if the deque already held one, or
+ * nobody watches (idle.c): else the thief would take the child that its parent joins next. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define MOST_BYTES ((size_t)1 << 40) /* of a stack or a copied argument: more is a mistake */
 enum { COPY_BESIDE = 2048 }; /* bytes of an argument that every slot has to spare */
 
-/* ---- letting go ------------------------------------------------------------------------------*/
+/* ---- letting go -------------------------------------------------------------------------------*/
 static inline void push_here(struct worker *w, struct fiber *f)
 {
 	int64_t held = deque_push_count(&w->unstarted, f);
@@ -29,7 +29,20 @@ static inline void push_here(struct worker *w, struct fiber *f)
 			queue_push(&w->ready, f);
 		else if (w->runtime->workers > 1)
 			idle_offer(w->runtime);
+	} else if (unlikely(!atomic_load_explicit(&w->runtime->watching, memory_order_relaxed))) {
+		idle_watch(w->runtime);
 	}
+}
+
+/* From outside: to an idle worker, because in the inbox of a busy one nobody else could take it. */
+static void post(struct fiber *f, struct runtime *rt)
+{
+	struct worker *idle = f->flags & F_PLACED ? NULL : idle_take(rt);
+
+	if (idle)
+		atomic_store_explicit(&f->home, idle, memory_order_relaxed);
+	atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
+	worker_post(f, POST_START);
 }
 
 void spawn_launch(struct fiber *f)
@@ -38,8 +51,7 @@ void spawn_launch(struct fiber *f)
 	struct worker *home = atomic_load_explicit(&f->home, memory_order_relaxed);
 
 	if (w != home) {
-		atomic_fetch_add_explicit(&home->runtime->outside, 1, memory_order_relaxed);
-		worker_post(f, POST_START);
+		post(f, home->runtime);
 	} else if (f->flags & F_PLACED) {
 		count_up(&w->spawned);
 		queue_push(&w->ready, f);
@@ -48,7 +60,7 @@ void spawn_launch(struct fiber *f)
 	}
 }
 
-/* ---- what it is given ------------------------------------------------------------------------*/
+/* ---- what it is given -------------------------------------------------------------------------*/
 static inline void fill(struct fiber *f, struct worker *home, fiber_fn *function, void *argument,
 			const void *spawned_at)
 {
@@ -136,7 +148,7 @@ static bool plain(const fiber_attr_t *a)
 	return !a->name && !a->stack_bytes && !a->copy_bytes && !(a->flags & FIBER_STACK_NOW);
 }
 
-/* ---- limits ----------------------------------------------------------------------------------*/
+/* ---- limits -----------------------------------------------------------------------------------*/
 static int count_in(struct runtime *rt)
 {
 	size_t most = rt->options.fibers_max;
@@ -155,7 +167,7 @@ static void count_out(struct runtime *rt)
 		atomic_fetch_sub_explicit(&rt->alive, 1, memory_order_relaxed);
 }
 
-/* ---- the full way ----------------------------------------------------------------------------*/
+/* ---- the full way -----------------------------------------------------------------------------*/
 static struct fiber *block_for(struct worker *w)
 {
 	struct fiber_cache cache = {0};

@@ -44,7 +44,7 @@ void worker_set_self(struct worker *w)
 	worker_mine = w;
 }
 
-/* ---- posting: any thread ---------------------------------------------------------------------*/
+/* ---- posting: any thread ----------------------------------------------------------------------*/
 void worker_wake(struct worker *w)
 {
 	w->ops->wake(w->poller);
@@ -89,7 +89,7 @@ void worker_post(struct fiber *f, uint32_t reason)
 	} while (redirect(f, w));
 }
 
-/* ---- queues: the owner -----------------------------------------------------------------------*/
+/* ---- queues: the owner ------------------------------------------------------------------------*/
 static void roam_push(struct worker *w, struct fiber *f)
 {
 	spin_lock(&w->roam_guard);
@@ -187,11 +187,15 @@ struct fiber *worker_pick_queued(struct worker *w)
 	return NULL;
 }
 
-/* ---- looking at the world --------------------------------------------------------------------*/
+/* ---- looking at the world ---------------------------------------------------------------------*/
 static void start_here(struct worker *w, struct fiber *f)
 {
-	if ((f->flags & F_PLACED) || deque_push(&w->unstarted, f) < 0)
+	int64_t held = f->flags & F_PLACED ? -1 : deque_push_count(&w->unstarted, f);
+
+	if (held < 0)
 		queue_push(&w->ready, f);
+	else if (held > 0)
+		idle_offer(w->runtime);
 }
 
 static void act_on(struct worker *w, struct fiber *f, uint32_t reasons)

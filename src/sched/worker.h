@@ -48,6 +48,7 @@ struct worker {
 	struct timers timers;
 	int64_t now;                    /* coarse clock: when this worker last looked */
 	int64_t trimmed;                /* when its stack cache was last trimmed */
+	unsigned watches_left;          /* how often it still watches when all are idle (idle.c) */
 	struct os_thread *thread;
 	unsigned number;                /* 1..n */
 	unsigned victim;                /* where the next search begins */
@@ -163,6 +164,10 @@ struct fiber *worker_pick_queued(struct worker *w);
 /* ---- idle.c ----------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
 void idle_offer(struct runtime *);
+/* Something that others may take, but need not yet: sees to it that one will look. */
+void idle_watch(struct runtime *);
+/* An idle worker, which the caller must wake by posting something to it. NULL: none. */
+struct worker *idle_take(struct runtime *);
 struct fiber *idle_search(struct worker *w);
 /* Sleeps until there may be something to do. False: the runtime is stopping. */
 bool idle_sleep(struct worker *w);
