@@ -33,7 +33,8 @@
  *	-ECANCELED   interrupted (those that park)
  *	-ENOMEM, -ENOSPC  no memory or no watches left to wait with (those that park)
  *	-EAGAIN      no helper thread could be started (those that use one)
- *	-ECHILD      in a forked child of a process that has run fibers, before a new fiber_run
+ *	-ECHILD      in a forked child of a process that has run fibers, before a new fiber_run (save
+ *	             the calls that close descriptors, or make them without parking)
  *
  * A buffer on the fiber's own stack that reaches over the stack's end is reported as the stack
  * overflow it is. */
