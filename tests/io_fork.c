@@ -1,5 +1,6 @@
-/* A fork in the middle of I/O. The child shares open files with its parent, and through them what the
- * kernel watches; it must disturb nothing of that, and the parent goes on as if nothing had been. */
+/* A fork in the middle of I/O. The child shares open files with its parent, and through them what
+ * the kernel watches; it must disturb nothing of that, and the parent goes on as if nothing had
+ * been. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-/* fiber/io.h - the POSIX calls, parking.                                    SPDX-License-Identifier: MIT
+/* fiber/io.h - the POSIX calls, parking.                             SPDX-License-Identifier: MIT
  *
  * They take plain descriptors of the system, do what the POSIX call of the same name does, and
  * where that would block the thread they park the fiber: the worker goes on with others. From a
@@ -33,8 +33,8 @@
  *	-ECANCELED   interrupted (those that park)
  *	-ENOMEM, -ENOSPC  no memory or no watches left to wait with (those that park)
  *	-EAGAIN      no helper thread could be started (those that use one)
- *	-ECHILD      in a forked child of a process that has run fibers, before a new fiber_run (save
- *	             the calls that close descriptors, or make them without parking)
+ *	-ECHILD      in a forked child of a process that has run fibers, before a new fiber_run
+ *	             (save the calls that close descriptors, or make them without parking)
  *
  * A buffer on the fiber's own stack that reaches over the stack's end is reported as the stack
  * overflow it is. */
