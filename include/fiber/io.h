@@ -1,4 +1,5 @@
-/* fiber/io.h - the POSIX calls, parking.                             SPDX-License-Identifier: MIT
+/* fiber/io.h - the POSIX calls, parking.
+ * SPDX-License-Identifier: MIT
  *
  * They take plain descriptors of the system, do what the POSIX call of the same name does, and
  * where that would block the thread they park the fiber: the worker goes on with others. From a
