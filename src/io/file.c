@@ -95,7 +95,8 @@ static ssize_t read_cached(const struct transfer *t, bool *end)
 	ssize_t n;
 
 	do {
-		struct iovec iov = { (char *)t->buffer + done, t->bytes - done };
+		void *rest = done ? (char *)t->buffer + done : t->buffer; /* NULL for no bytes */
+		struct iovec iov = { rest, t->bytes - done };
 
 		n = preadv2(t->fd, &iov, 1, t->offset + (int64_t)done, RWF_NOWAIT);
 		if (n > 0)
