@@ -158,6 +158,30 @@ POLLER_LAW(poller_turns, who_waits_for_an_error_takes_no_turn)
 	forget_and_close(st, fd);
 }
 
+/* Woken, but before it ran the number was given up, and means another file. */
+POLLER_LAW(poller_turns, who_was_woken_does_not_try_the_next_file)
+{
+	int pair[2], other[2];
+	char byte;
+
+	stage_unix_pair(SOCK_STREAM, pair);
+	stage_unix_pair(SOCK_STREAM, other);
+	struct task t = stage_recv(pair[0], &byte, 1, 0);
+	stage_start(st, &t);
+	cr_expect(write(pair[1], "x", 1) == 1);
+	while (list_empty(&st->back))
+		st->ops->wait(st->poller, OS_NEVER, &st->back);
+	cr_expect(list_pop(&st->back) == &t.op.link && t.op.result == POLLER_RETRY);
+	forget_and_close(st, pair[0]);
+	cr_expect(dup2(other[0], pair[0]) == pair[0]);
+	cr_expect(write(other[1], "y", 1) == 1);
+	cr_expect(stage_start(st, &t) == POLLER_DONE && t.op.result == -EBADF);
+	forget_and_close(st, pair[0]);
+	close(pair[1]);
+	close(other[0]);
+	close(other[1]);
+}
+
 /* Woken in vain, because another was faster: it still is the first in the queue. */
 POLLER_LAW(poller_turns, who_was_woken_in_vain_stays_first)
 {

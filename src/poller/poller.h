@@ -12,7 +12,7 @@
  *	                  accept or connect on a blocking inherited descriptor; a blocking tty that
  *	                  is ready): the owner must use a helper thread.
  *
- * An operation that is back from `wait` has a result: bytes, a descriptor, ready events, -errno, or
+ * An operation that was given back has a result: bytes, a descriptor, ready events, -errno, or
  * POLLER_RETRY: the kernel only said "ready", and the owner submits it again. On a readiness
  * backend the retry thus belongs to the fiber, not to the loop. IO_POLL never comes back so.
  *
@@ -51,7 +51,7 @@ enum poller_kind {
 
 enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };
 
-/* A result that only `wait` gives. No errno is this large. */
+/* A result only of what is given back. No errno is this large. */
 #define POLLER_RETRY (-4097)
 
 struct poller;
@@ -133,7 +133,8 @@ enum poller_born { BORN_UNKNOWN, BORN_STREAM_INET, BORN_STREAM_UNIX, BORN_DATAGR
                    BORN_PIPE, BORN_FILE };
 void poller_born(fiber_fd, enum poller_born);
 
-/* In a forked child: everything known about descriptors belongs to the parent. */
+/* In a forked child: everything known about descriptors belongs to the parent. Its pollers stay
+ * open, for they are the parent's too, and must not be used; they are close-on-exec. */
 void poller_forked(void);
 
 #endif
