@@ -157,5 +157,7 @@ ssize_t blocking_op(struct poller_op *op, enum wait_what what)
 	do
 		r = when_ready(op, what);
 	while (r == -EAGAIN && op->kind != IO_CONNECT); /* which fails so for want of ports */
+	if (r >= 0 && op->kind == IO_ACCEPT)
+		poller_born((fiber_fd)r, BORN_UNKNOWN); /* what was known of the number is over */
 	return r;
 }
