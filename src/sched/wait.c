@@ -33,9 +33,9 @@ static bool may_adopt(struct worker *w, struct fiber *f, struct worker *home)
 	       !(f->flags & F_ARMED);
 }
 
-void wait_wake(struct fiber *f)
+NOINLINE void wait_wake(struct fiber *f)
 {
-	struct worker *w = worker_self(), *home;
+	struct worker *w = worker_here(), *home;
 
 	home = atomic_load_explicit(&f->home, memory_order_relaxed);
 	if (unlikely(!home)) {
@@ -67,9 +67,9 @@ bool wait_elsewhere(uintptr_t identity)
 }
 
 /* ---- the waiter ------------------------------------------------------------------------------*/
-struct fiber *wait_self(void)
+NOINLINE struct fiber *wait_self(void)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 
 	return likely(w != NULL) ? worker_current(w) : thread_block();
 }
@@ -91,9 +91,9 @@ static int interrupted(struct worker *w)
 	return -ECANCELED;
 }
 
-int wait_check(void)
+NOINLINE int wait_check(void)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 	struct fiber *self;
 
 	if (unlikely(!w)) {
@@ -115,9 +115,9 @@ static COLD void look_as_thread(void)
 		scope_look(self, os_now());
 }
 
-void wait_done(void)
+NOINLINE void wait_done(void)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 
 	if (unlikely(!w)) {
 		look_as_thread();
@@ -130,10 +130,10 @@ void wait_done(void)
 	switch_yield(w);
 }
 
-uint64_t wait_begin(struct fiber *self, enum wait_what what, const void *object,
+NOINLINE uint64_t wait_begin(struct fiber *self, enum wait_what what, const void *object,
 		    enum wait_mode mode)
 {
-	return claim_begin(self, worker_self(), what, object, 0,
+	return claim_begin(self, worker_here(), what, object, 0,
 			   mode == WAIT_HARD ? CLAIM_HARD : CLAIM_WAITING);
 }
 
@@ -217,9 +217,9 @@ static int park_fiber(struct worker *w, struct fiber *self, int64_t until, int64
 	return wait_outcome(self, until, deadline);
 }
 
-int wait_park(struct fiber *self, int64_t until)
+NOINLINE int wait_park(struct fiber *self, int64_t until)
 {
-	struct worker *w = worker_self();
+	struct worker *w = worker_here();
 	int64_t deadline = OS_NEVER;
 	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
 
