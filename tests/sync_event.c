@@ -51,14 +51,22 @@ Test(event, it_lets_all_go_on_until_it_is_reset, .timeout = 60)
 
 /*	setter                    waiter
  *	                          reset
- *	condition = i
- *	                          condition >= i?
- *	set                       no: wait          <- one of the two sees what the other did */
+ *	now = i
+ *	                          now != last?
+ *	set                       no: wait          <- one of the two sees what the other did
+ *	until seen == i           last = seen = i      Nobody sets it again meanwhile */
 struct condition {
-	fiber_event_t changed, seen;
-	atomic_uint now;
-	unsigned rounds;
+	fiber_event_t changed;
+	_Alignas(64) atomic_uint now; /* on lines of their own, so that a store may come late */
+	_Alignas(64) atomic_uint seen;
+	_Alignas(64) unsigned rounds;
 };
+
+static void idle(unsigned turns)
+{
+	while (turns-- > 0)
+		__asm__ volatile("");
+}
 
 static int change(void *arg)
 {
@@ -67,6 +75,9 @@ static int change(void *arg)
 	for (unsigned i = 1; i <= c->rounds; i++) {
 		atomic_store_explicit(&c->now, i, memory_order_relaxed);
 		fiber_event_set(&c->changed);
+		for (unsigned n = 0; n < 1000 && atomic_load(&c->seen) != i; n++)
+			;
+		UNTIL(atomic_load(&c->seen) == i);
 	}
 	return 0;
 }
@@ -78,11 +89,13 @@ static int await_changes(void *arg)
 	int r = 0;
 
 	while (r == 0 && last < c->rounds) {
+		idle(last % 1000); /* sometimes the reset comes just when the other one sets */
 		fiber_event_reset(&c->changed);
 		now = atomic_load_explicit(&c->now, memory_order_relaxed);
 		if (now == last)
 			r = fiber_event_wait(&c->changed);
 		last = now;
+		atomic_store_explicit(&c->seen, last, memory_order_relaxed);
 	}
 	return r;
 }
