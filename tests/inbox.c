@@ -64,7 +64,8 @@ Test(inbox, after_the_end_a_putter_keeps_its_node, .timeout = 10)
 /*	putters				rouser				owner
  *	put a numbered node		news += 1; barrier; rouse	take all
  *	told to wake: wake		told to wake: wake		sleep; barrier; see news
- *					wait until that was seen	wait for the bell, or turn round
+ *					wait until that was seen	wait for the bell, or turn
+ *									round
  *
  * A lost node or wake-up leaves the owner asleep for ever; the test's time limit finds that. */
 enum { PUTTERS = 3 };

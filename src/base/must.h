@@ -12,8 +12,8 @@
 #define COLD        __attribute__((__noinline__, __cold__))
 #define PRINTF(f, a) __attribute__((__format__(__printf__, f, a)))
 
-/* The public functions; everything else is hidden (-fvisibility=hidden). Never inlined, not even by a
- * link-time optimiser: two of them in one function of the caller's may run on two threads, and a
+/* The public functions; everything else is hidden (-fvisibility=hidden). Never inlined, not even by
+ * a link-time optimiser: two of them in one function of the caller's may run on two threads, and a
  * compiler may keep the address of a thread-local. */
 #define PUBLIC __attribute__((__visibility__("default"), __noinline__))
 
