@@ -234,6 +234,23 @@ def producer_consumer():
            "producer 1: 10 items, sum 55; silent, given up\n", repr(said))
 
 
+def worker_pool():
+    status, said = program("worker_pool", "3", "200")
+    expect(status == 0 and said == "sum 40200; at most 8 waited; producers were held up\n",
+           f"every job done once, and a queue of 8, not {said!r}")
+    status, said = program("worker_pool", "20", "3")
+    expect(status == 0 and said.startswith("sum 12; "), f"every job done once, not {said!r}")
+
+
+def rate_limiter():
+    status, said = program("rate_limiter", "100", "5", "20")
+    calls = re.findall(r"call (\d+) after (\d+) ms\n", said)
+    expect(status == 0 and sorted(int(number) for number, _ in calls) == list(range(1, 21)),
+           f"20 calls, not {said!r}")
+    for before, (_, milliseconds) in enumerate(calls):
+        expect(int(milliseconds) >= 10 * (before - 4), f"none too early: {said!r}")
+
+
 def demo():
     status, said = program("load", os.path.join(FOLDER, "http"), "200", "1")
     expect(status == 0 and " 0 wrong, 0 connections failed" in said, said)
@@ -241,7 +258,8 @@ def demo():
 
 
 CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
-                                              thread_wake, sieve, producer_consumer, demo)}
+                                              thread_wake, sieve, producer_consumer, worker_pool,
+                                              rate_limiter, demo)}
 
 if __name__ == "__main__":
     FOLDER = sys.argv[2]
