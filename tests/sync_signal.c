@@ -71,8 +71,9 @@ Test(signal, no_signal_after_the_unlock_is_missed, .timeout = 60)
 /*	waiter                       signaler
  *	                             trylock: -EBUSY, and again
  *	wait: lets go of the mutex
- *	                             trylock: 0; turn++; unlock; signal   <- at once
- *	  parks                                                           <- the signal has found it */
+ *	                             trylock: 0; turn++; unlock
+ *	                             signal              <- finds it, however soon that is
+ *	  parks */
 struct turns {
 	fiber_mutex_t mutex;
 	fiber_cond_t cond;
