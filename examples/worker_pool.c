@@ -1,6 +1,6 @@
-/* worker_pool.c - a few workers, and a queue with little room. Whoever submits jobs faster than they
- * are done waits until there is room: that is the back-pressure, and it reaches plain threads as
- * well as fibers. Closing the pool lets the workers finish what is queued.
+/* worker_pool.c - a few workers, and a queue with little room. Whoever submits jobs faster than
+ * they are done waits until there is room: that is the back-pressure, and it reaches plain threads
+ * as well as fibers. Closing the pool lets the workers finish what is queued.
  *
  *	worker_pool WORKERS JOBS		so many jobs by a fiber, and as many by a thread */
 #include <fiber/sync.h>
