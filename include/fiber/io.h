@@ -247,7 +247,8 @@ int fiber_close(fiber_fd fd);
 
 /* Before a descriptor is closed by close(2), replaced by dup2(2) or given to another library or
  * process that will read it: forgets all that is known about the number. What waits on it ends
- * with -EBADF. (One that was closed without is noticed as well, but only after some milliseconds.)
+ * with -EBADF. (Without it, those who waited already go on waiting, until the number is used
+ * again.)
  *
  * Parks and returns as fiber_close; any number may be passed. */
 int fiber_forget(fiber_fd fd);

@@ -54,10 +54,41 @@ static void unlock(struct entries *e)
 }
 
 /* ---- those who use the number -----------------------------------------------------------------*/
-static void enter(struct entries *e, struct blocked *b)
+void blocked_enter(struct blocked *b)
 {
+	struct entries *e = lock(b->fd);
+
 	list_append(&e->list, &b->link);
 	atomic_fetch_add_explicit(&count, 1, memory_order_seq_cst);
+	unlock(e);
+}
+
+void blocked_leave(struct blocked *b)
+{
+	struct entries *e = lock(b->fd);
+
+	list_remove(&b->link);
+	atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
+	unlock(e);
+}
+
+bool blocked_closed(struct blocked *b)
+{
+	struct entries *e = lock(b->fd);
+	bool closed = b->closed;
+
+	unlock(e);
+	return closed;
+}
+
+int blocked_begin(struct blocked *b)
+{
+	struct entries *e = lock(b->fd);
+	bool closed = b->closed;
+
+	b->calling = !closed;
+	unlock(e);
+	return closed ? -EBADF : 0;
 }
 
 static bool occupied(const struct entries *e, const struct blocked *b)
@@ -71,43 +102,17 @@ static bool occupied(const struct entries *e, const struct blocked *b)
 	return false;
 }
 
-void blocked_enter(struct blocked *b)
+int blocked_begin_alone(struct blocked *b, struct helpers_job *job)
 {
 	struct entries *e = lock(b->fd);
+	int r = b->closed ? -EBADF : occupied(e, b) ? -EAGAIN : 0;
 
-	enter(e, b);
+	if (r == 0) {
+		b->calling = true;
+		b->job = job;
+	}
 	unlock(e);
-}
-
-bool blocked_enter_alone(struct blocked *b)
-{
-	struct entries *e = lock(b->fd);
-	bool alone = !occupied(e, b);
-
-	if (alone)
-		enter(e, b);
-	unlock(e);
-	return alone;
-}
-
-bool blocked_leave(struct blocked *b)
-{
-	struct entries *e = lock(b->fd);
-	bool closed = b->closed;
-
-	list_remove(&b->link);
-	atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
-	unlock(e);
-	return closed;
-}
-
-bool blocked_begin(struct blocked *b)
-{
-	struct entries *e = lock(b->fd);
-
-	b->calling = !b->closed;
-	unlock(e);
-	return b->calling;
+	return r;
 }
 
 void blocked_end(struct blocked *b)
@@ -115,16 +120,8 @@ void blocked_end(struct blocked *b)
 	struct entries *e = lock(b->fd);
 
 	b->calling = false;
+	b->job = NULL;
 	unlock(e);
-}
-
-bool blocked_closed(struct blocked *b)
-{
-	struct entries *e = lock(b->fd);
-	bool closed = b->closed;
-
-	unlock(e);
-	return closed;
 }
 
 /* ---- the closer -------------------------------------------------------------------------------*/
@@ -166,11 +163,16 @@ static void sleep_for(int64_t ns)
 	wait_park(self, os_now() + ns);
 }
 
-/* An entry made after this look belongs to a call that began after the close. */
-void blocked_close(fiber_fd fd)
+/* An entry made after the last look belongs to a call that began after the close. */
+bool blocked_close(fiber_fd fd)
 {
+	bool waited = false;
+
 	if (atomic_load_explicit(&count, memory_order_seq_cst) == 0)
-		return;
-	while (tell_all(fd))
+		return false;
+	while (tell_all(fd)) {
 		sleep_for(AGAIN_NS);
+		waited = true;
+	}
+	return waited;
 }

@@ -67,6 +67,17 @@ static bool too_late(const struct poller_op *op)
 	return poll(&set, 1, 0) == 0;
 }
 
+/* POLLER_RETRY: somebody was faster, wait again. */
+static ssize_t attempt_if_ready(const struct call *c)
+{
+	ssize_t r;
+
+	if (!c->waits)
+		return attempt(c->op);
+	r = too_late(c->op) ? -EAGAIN : attempt(c->op);
+	return r == -EAGAIN ? POLLER_RETRY : r;
+}
+
 static int run(void *argument)
 {
 	struct call *c = argument;
@@ -74,25 +85,21 @@ static int run(void *argument)
 	do {
 		if (atomic_load_explicit(&c->job.stop, memory_order_relaxed))
 			return -EINTR;
-		c->result = c->waits && too_late(c->op) ? -EAGAIN : attempt(c->op);
+		c->result = attempt_if_ready(c);
 	} while (c->result == -EINTR || c->result == -ECONNABORTED);
 	quiet_helper(c->result);
 	return 0;
 }
 
-/* The entry is in the list. */
-static ssize_t on_helper(struct call *c, struct blocked *entry)
+/* -EINTR comes from a recall by a close only: an interruption reads -ECANCELED. */
+static ssize_t on_helper(struct call *c)
 {
-	bool closed;
 	int r;
 
 	c->job.run = run;
 	c->job.argument = c;
 	r = helpers_call(&c->job);
-	closed = blocked_leave(entry);
-	if (r == 0)
-		return c->result;
-	return closed ? -EBADF : r;
+	return r == 0 ? c->result : r == -EINTR ? -EBADF : r;
 }
 
 /* ---- always ready, and never for long ---------------------------------------------------------*/
@@ -112,14 +119,16 @@ static ssize_t regular(struct poller_op *op, enum wait_what what)
 {
 	struct call c = { .op = op, .job.what = what };
 	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job };
-	int r = io_check_time();
+	ssize_t r = io_check_time();
 
 	if (r < 0)
 		return r;
 	if (!wait_on_fiber())
 		return on_this_thread(op);
 	blocked_enter(&entry);
-	return on_helper(&c, &entry);
+	r = on_helper(&c);
+	blocked_leave(&entry);
+	return r;
 }
 
 /* ---- ready now and then -----------------------------------------------------------------------*/
@@ -131,33 +140,54 @@ static int wait_ready(const struct poller_op *op, enum wait_what what)
 	return r < 0 ? (int)r : 0;
 }
 
-/* -EAGAIN: somebody was faster. */
-static ssize_t when_ready(struct poller_op *op, enum wait_what what)
+/* One at a time: the others would only fill helpers. */
+static int take_turn(struct blocked *entry, struct helpers_job *job)
+{
+	int r;
+
+	while ((r = blocked_begin_alone(entry, job)) == -EAGAIN) {
+		r = fiber_sleep(PAUSE_NS);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+static ssize_t when_ready(struct poller_op *op, enum wait_what what, struct blocked *entry)
 {
 	struct call c = { .op = op, .waits = op->kind != IO_CONNECT, .job.what = what,
 			  .job.flags = HELPERS_STOPPABLE };
-	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job,
-				 .writes = poller_events(op) & POLLOUT };
-	int r = c.waits ? wait_ready(op, what) : 0;
+	ssize_t r = c.waits ? wait_ready(op, what) : 0;
 
-	while (r == 0 && !blocked_enter_alone(&entry))
-		r = fiber_sleep(PAUSE_NS);
-	return r < 0 ? r : on_helper(&c, &entry);
+	if (r == 0)
+		r = take_turn(entry, &c.job);
+	if (r < 0)
+		return r;
+	r = on_helper(&c);
+	blocked_end(entry);
+	return r;
+}
+
+static ssize_t now_and_then(struct poller_op *op, enum wait_what what)
+{
+	struct blocked entry = { .fd = op->fd, .writes = poller_events(op) & POLLOUT };
+	ssize_t r;
+
+	blocked_enter(&entry);
+	do
+		r = blocked_closed(&entry) ? -EBADF : when_ready(op, what, &entry);
+	while (r == POLLER_RETRY);
+	blocked_leave(&entry);
+	return r;
 }
 
 ssize_t blocking_op(struct poller_op *op, enum wait_what what)
 {
 	struct stat about;
-	ssize_t r;
 
 	if (fstat(op->fd, &about) < 0)
 		return -errno;
 	if (S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISBLK(about.st_mode))
 		return regular(op, what);
-	do
-		r = when_ready(op, what);
-	while (r == -EAGAIN && op->kind != IO_CONNECT); /* which fails so for want of ports */
-	if (r >= 0 && op->kind == IO_ACCEPT)
-		poller_born((fiber_fd)r, BORN_UNKNOWN); /* what was known of the number is over */
-	return r;
+	return now_and_then(op, what);
 }

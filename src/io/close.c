@@ -8,7 +8,7 @@
 #include "io/blocked.h"
 #include "io/io.h"
 
-static void forget(fiber_fd fd)
+static void forget_waiters(fiber_fd fd)
 {
 	struct list back;
 
@@ -17,7 +17,14 @@ static void forget(fiber_fd fd)
 	for (const struct poller_ops *const *ops = poller_backends; *ops; ops++)
 		(*ops)->forget(fd, &back);
 	wait_ops_back(&back);
-	blocked_close(fd);
+}
+
+/* While a call outside is waited for, somebody may have begun to wait in the poller again. */
+static void forget(fiber_fd fd)
+{
+	forget_waiters(fd);
+	if (blocked_close(fd))
+		forget_waiters(fd);
 }
 
 /* Linux frees the number even when close(2) says EINTR: a second call would close a stranger's. */

@@ -76,9 +76,8 @@ static ssize_t carry(struct transfer *t)
 	t->job.argument = t;
 	blocked_enter(&entry);
 	r = helpers_call(&t->job);
-	if (blocked_leave(&entry) && r < 0)
-		return -EBADF;
-	return r < 0 ? r : t->result;
+	blocked_leave(&entry);
+	return r == 0 ? t->result : r == -EINTR ? -EBADF : r; /* recalled by a close only */
 }
 
 static int check(fiber_fd fd, const void *buffer, size_t bytes, int64_t offset)

@@ -100,7 +100,7 @@ static ssize_t attempt(struct sending *s, bool here)
 {
 	ssize_t n;
 
-	if (!blocked_begin(&s->entry))
+	if (blocked_begin(&s->entry) < 0)
 		return -EBADF;
 	n = here ? send_here(s) : send_on_helper(s);
 	blocked_end(&s->entry);

@@ -76,7 +76,7 @@ static ssize_t wait_and_retry(struct poller_op *op, struct blocked *entry, struc
 		ready = doze(set, 2, OS_NEVER);
 		if (ready < 0)
 			return ready;
-		if (!blocked_begin(entry))
+		if (blocked_begin(entry) < 0)
 			return -EBADF;
 		r = poller_try(op);
 		blocked_end(entry);
@@ -152,8 +152,9 @@ static int watch_close(struct watch *w, struct pollfd *set)
 
 	for (nfds_t i = 0; i < w->count; i++) {
 		set[i].revents = w->set[i].revents;
-		if (blocked_leave(&w->entries[i]))
+		if (blocked_closed(&w->entries[i]))
 			set[i].revents = POLLNVAL;
+		blocked_leave(&w->entries[i]);
 		ready += set[i].revents != 0;
 	}
 	close_wake(w->wake);
