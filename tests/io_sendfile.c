@@ -30,14 +30,15 @@ enum { LENGTH = 2 << 20 };
 
 static fiber_fd patterned(void)
 {
-	fiber_fd fd = fiber_open("io_sendfile.from", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	char path[] = "/tmp/io_sendfile.XXXXXX"; /* tests run beside each other */
+	fiber_fd fd = mkstemp(path);
 	int *data = malloc(LENGTH);
 
 	for (int i = 0; i < LENGTH / 4; i++)
 		data[i] = i;
 	cr_expect(fiber_write_all(fd, data, LENGTH, NULL) == LENGTH);
 	free(data);
-	cr_expect(unlink("io_sendfile.from") == 0);
+	cr_expect(unlink(path) == 0);
 	return fd;
 }
 
