@@ -236,9 +236,9 @@ int fiber_shutdown(fiber_fd fd, int how);
  * with -EBADF; what is in a system call on it is waited for, and ends with what it has reached.
  * Then the number is free.
  *
- * Is never interrupted: to clean up needs no shield. Parks only if a helper thread is in a call on
- * the descriptor, for a moment. Blocks the thread where close(2) does: with SO_LINGER, or on
- * network file systems; fiber_shutdown first, or close it in fiber_offload.
+ * Is never interrupted: to clean up needs no shield. Parks only while a helper thread is in a call
+ * on the descriptor. Blocks the thread where close(2) does: with SO_LINGER, or on network file
+ * systems; fiber_shutdown first, or close it in fiber_offload.
  *
  * Returns 0, or
  *	-EBADF       not open: closed twice. With threads about the number may be another's by then
