@@ -107,14 +107,16 @@ def build_rivals(build, have):
     out.mkdir(parents=True, exist_ok=True)
     objects = support(out)
     in_c = [('switch_ucontext', '', []), ('state_threads', 'libst-dev', ['-lst']),
-            ('pth', 'libpth-dev', ['-lpth']), ('echo_epoll', '', []),
+            ('st_mutex', 'libst-dev', ['-lst']), ('pth', 'libpth-dev', ['-lpth']),
+            ('echo_epoll', '', []),
             ('echo_threads', '', ['-lpthread']), ('echo_uv', 'libuv1-dev', ['-luv']),
             ('echo_st', 'libst-dev', ['-lst'])]
     boost = ['-lboost_fiber', '-lboost_context', '-lpthread']
     in_cc = [('switch_fcontext', 'libboost-context-dev', ['-lboost_context']),
              ('switch_boost', 'libboost-context-dev', ['-lboost_context']),
              ('boost_fiber', 'libboost-fiber-dev', boost),
-             ('boost_tree', 'libboost-fiber-dev', boost)]
+             ('boost_tree', 'libboost-fiber-dev', boost),
+             ('boost_mutex', 'libboost-fiber-dev', boost)]
     for name, package, libraries in in_c:
         if not package or have[package]:
             compile_one(out, name, 'gcc', C_FLAGS, libraries,

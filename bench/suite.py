@@ -31,8 +31,8 @@ RIVALS = {
         Rival('jump_fcontext', 'libboost-context-dev', ('switch_fcontext',)),
         Rival('Boost.Context', 'libboost-context-dev', ('switch_boost',)),
         Rival('ucontext', '', ('switch_ucontext',)),
-        Rival('Boost.Fiber', 'libboost-fiber-dev', ('boost_fiber', 'boost_tree')),
-        Rival('State Threads', 'libst-dev', ('state_threads',)),
+        Rival('Boost.Fiber', 'libboost-fiber-dev', ('boost_fiber', 'boost_tree', 'boost_mutex')),
+        Rival('State Threads', 'libst-dev', ('state_threads', 'st_mutex')),
         Rival('Pth', 'libpth-dev', ('pth',)),
         Rival('Go', 'golang-go', ('go',)),
         Rival('Tokio', 'librust-tokio-dev', ('tokio-rows',)),
@@ -43,6 +43,7 @@ SCHEDULERS = ['Boost.Fiber', 'State Threads', 'Pth', 'Go', 'Tokio']
 PTH_SLOW = 'its queues are walked at every turn: seconds a row already with 10,000'
 NO_YIELD = 'has no yield; its turns are handed on by one call'
 ONE_THREAD = 'has one thread by design'
+MORE_THREADS = 'a process with several threads by design'
 NO_PROBE = 'its timer cannot be armed apart from a sleep'
 
 WORKLOADS = {
@@ -111,6 +112,24 @@ WORKLOADS = {
             'rendezvous round trip, with a second thread': 'Go 197, Tokio 329',
             'buffered message, alone': 'Boost.Fiber 16, libdill 35',
             'buffered message, with a second thread': 'Go 30, Tokio 60',
+        },
+    ),
+    'sync': Workload(
+        'Locks: a lock and its unlock',
+        'bench-sync',
+        ['Boost.Fiber', 'State Threads', 'Go', 'Tokio'],
+        elsewhere={'mutex, four fibers contend': 'Photon 80; best known 41'},
+        empty={
+            ('State Threads', 'mutex, four fibers contend'): NO_YIELD,
+            ('State Threads', 'mutex, with a second thread'): ONE_THREAD,
+            ('State Threads', 'mutex, two workers contend'): ONE_THREAD,
+            ('Boost.Fiber', 'mutex, two workers contend'): 'its fibers stay on one thread',
+            ('Go', 'mutex, alone'): MORE_THREADS,
+            ('Tokio', 'mutex, alone'): 'locks the same, alone or not',
+        }
+        | {
+            (rival, ''): 'only its mutex is compared'
+            for rival in ('Boost.Fiber', 'State Threads', 'Go', 'Tokio')
         },
     ),
     'sleep': Workload(
