@@ -30,7 +30,7 @@ enum { LENGTH = 2 << 20 };
 
 static fiber_fd patterned(void)
 {
-	char path[] = "/tmp/io_sendfile.XXXXXX"; /* tests run beside each other */
+	char path[] = "io_sendfile.XXXXXX"; /* tests run beside each other */
 	fiber_fd fd = mkstemp(path);
 	int *data = malloc(LENGTH);
 
