@@ -66,16 +66,17 @@ void worker_run(struct worker *w)
 	const fiber_options_t *options = &w->runtime->options;
 	bool report = !(options->flags & FIBER_NO_FAULT_REPORT);
 
-	become(w);
 	if (report)
 		overflow_thread_enter();
+	/* The hooks see a plain thread: there is no fiber that their calls could park. */
 	if (options->worker_start)
 		options->worker_start(options->context, w->number);
+	become(w);
 	worker_loop(w);
+	worker_set_self(NULL);
 	if (options->worker_stop)
 		options->worker_stop(options->context, w->number);
 	if (report)
 		overflow_thread_leave();
 	close_inbox(w);
-	worker_set_self(NULL);
 }

@@ -180,16 +180,23 @@ static void pass_on(struct worker *w)
 		idle_offer(w->runtime);
 }
 
+/* What is seen to only when all sleep, or on the way to sleep. */
+static bool spinning_is_over(const struct worker *w)
+{
+	return atomic_load_explicit(&w->runtime->ending, memory_order_relaxed) ||
+	       runtime_must_note(w) || info_dump_is_asked();
+}
+
 /* Spins a while for something to come, if the program asked for that. True: something did. */
 static bool spin_for_work(struct worker *w)
 {
 	int64_t spin = w->runtime->options.idle_spin_ns, end;
 	struct list back;
 
-	if (spin <= 0)
+	if (spin <= 0 || spinning_is_over(w))
 		return false;
 	list_init(&back);
-	end = os_now() + spin;
+	end = fiber_after(spin);
 	do {
 		if (w->ops->wait(w->poller, 0, &back) > 0) {
 			wait_ops_back(&back);
@@ -200,7 +207,7 @@ static bool spin_for_work(struct worker *w)
 		w->now = os_now();
 		if (timers_next(&w->timers) <= w->now)
 			return true;
-	} while (w->now < end);
+	} while (w->now < end && !spinning_is_over(w));
 	return false;
 }
 
@@ -242,12 +249,20 @@ static bool shall_watch(struct worker *w, bool others_are_busy)
 	       !atomic_exchange_explicit(&rt->watching, true, memory_order_relaxed);
 }
 
+/* Whoever asked for one of these may not have seen us sleep, and woken nobody; and runtime_quiet
+ * may have cancelled fibers of ours, which are runnable now. */
+static bool is_urgent(const struct worker *w)
+{
+	return atomic_load_explicit(&w->runtime->stopping, memory_order_acquire) ||
+	       runtime_must_note(w) || info_dump_is_asked() || w->ready.head;
+}
+
 /* From here to become_busy another worker that holds idle_guard may look at our counters and
  * timers: nothing of ours is changed in between. */
 static void sleep_in_poller(struct worker *w, struct list *back)
 {
 	struct runtime *rt = w->runtime;
-	bool all = all_are_idle(rt), watch, awake;
+	bool all = all_are_idle(rt), watch;
 
 	os_barrier(); /* pairs with itself: of two last workers one sees both asleep */
 	all |= all_are_idle(rt);
@@ -255,10 +270,7 @@ static void sleep_in_poller(struct worker *w, struct list *back)
 		runtime_quiet(rt);
 	watch = shall_watch(w, !all);
 	count_up(&w->polls);
-	/* Whoever set stopping may not have seen us sleep; and runtime_quiet may have cancelled
-	 * fibers of ours, which are runnable now. */
-	awake = atomic_load_explicit(&rt->stopping, memory_order_acquire) || w->ready.head;
-	w->ops->wait(w->poller, awake ? 0 : sleep_until(w, watch), back);
+	w->ops->wait(w->poller, is_urgent(w) ? 0 : sleep_until(w, watch), back);
 	if (watch)
 		atomic_store_explicit(&rt->watching, false, memory_order_relaxed);
 }
@@ -274,6 +286,8 @@ bool idle_sleep(struct worker *w)
 	if (spin_for_work(w))
 		return true;
 	info_dump_if_asked();
+	if (unlikely(runtime_must_note(w)))
+		runtime_note_cancelled(w);
 	w->now = os_now();
 	trim(w);
 	list_init(&back);

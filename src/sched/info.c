@@ -11,7 +11,7 @@
 #include "sched/symbol.h"
 #include "sched/worker.h"
 
-/* ---- one fiber -------------------------------------------------------------------------------*/
+/* ---- one fiber --------------------------------------------------------------------------------*/
 static bool is_waiting(uint64_t claim)
 {
 	enum claim_status status = CLAIM_STATUS(claim);
@@ -92,7 +92,7 @@ PUBLIC int fiber_info(fiber_t handle, fiber_info_t *out)
 	return f ? look(f, handle, out) : -ESRCH;
 }
 
-/* ---- all of them -----------------------------------------------------------------------------*/
+/* ---- all of them ------------------------------------------------------------------------------*/
 static void print_times(FILE *to, const fiber_info_t *i, int64_t now)
 {
 	if (*i->waits_for)
@@ -157,7 +157,7 @@ PUBLIC int fiber_dump(FILE *to)
 	return ferror(to) ? -EIO : 0;
 }
 
-/* ---- counters --------------------------------------------------------------------------------*/
+/* ---- counters ---------------------------------------------------------------------------------*/
 static void add_worker(fiber_stats_t *s, const struct worker *w)
 {
 	s->spawned += count_read(&w->spawned);
@@ -199,7 +199,7 @@ PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
 		return -EINVAL;
 	if (!rt)
 		rt = w ? w->runtime : NULL;
-	if (!rt || !runtime_known(rt))
+	if (!rt || !runtime_hold(rt))
 		return -EINVAL;
 	*out = (fiber_stats_t){0};
 	for (unsigned i = 0; i < rt->workers; i++)
@@ -211,5 +211,6 @@ PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
 	out->helpers = helpers_threads();
 	stack_stats(&stacks);
 	out->stack_bytes_resident = stacks.resident_bytes;
+	runtime_let_go(rt);
 	return 0;
 }

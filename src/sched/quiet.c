@@ -75,18 +75,16 @@ static void report(struct runtime *rt)
 
 void runtime_quiet(struct runtime *rt)
 {
-	enum { NOTHING, END, ASK_AGAIN, STUCK, STUCK_FOR_GOOD } what = NOTHING;
+	enum { NOTHING, END, STUCK, STUCK_FOR_GOOD } what = NOTHING;
 	uint64_t alive;
 
 	spin_lock(&rt->idle_guard);
 	if (atomic_load_explicit(&rt->idle_count, memory_order_relaxed) == rt->workers) {
 		alive = runtime_alive(rt);
 		if (alive == 0 && atomic_load_explicit(&rt->ending, memory_order_acquire))
-			what = END;
+			what = runtime_close(rt) ? END : NOTHING;
 		else if (alive > 0 && is_stuck(rt))
 			what = rt->deadlocked ? STUCK_FOR_GOOD : STUCK;
-		else if (alive > 0 && atomic_load_explicit(&rt->cancelled, memory_order_relaxed))
-			what = ASK_AGAIN;
 	}
 	if (what == STUCK)
 		rt->deadlocked = true;
@@ -102,9 +100,6 @@ void runtime_quiet(struct runtime *rt)
 	case STUCK:
 		report(rt);
 		atomic_store_explicit(&rt->ending, true, memory_order_release);
-		runtime_cancel_all(rt);
-		break;
-	case ASK_AGAIN: /* a fiber may have been born beside the last round */
 		runtime_cancel_all(rt);
 		break;
 	}

@@ -28,9 +28,14 @@ static void on_quit(int signal)
 	}
 }
 
+bool info_dump_is_asked(void)
+{
+	return atomic_load_explicit(&asked, memory_order_relaxed);
+}
+
 void info_dump_if_asked(void)
 {
-	if (likely(!atomic_load_explicit(&asked, memory_order_relaxed)) ||
+	if (likely(!info_dump_is_asked()) ||
 	    !atomic_exchange_explicit(&asked, false, memory_order_acquire))
 		return;
 	for (int i = 0; i < MOST; i++) {

@@ -19,83 +19,6 @@ enum { MOST_WORKERS = 1024 };
 	(FIBER_ALL_ROAM | FIBER_WAIT_AT_END | FIBER_NO_DEADLOCK | FIBER_ONLY_FIBERS |              \
 	 FIBER_NO_FAULT_REPORT | FIBER_DUMP_ON_QUIT)
 
-static struct spin guard;
-static struct list running;
-static unsigned count;
-
-/* ---- the list of those that run ---------------------------------------------------------------*/
-void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
-{
-	spin_lock(&guard);
-	for (struct list *n = running.next; n && n != &running; n = n->next)
-		visit(container_of(n, struct runtime, link), context);
-	spin_unlock(&guard);
-}
-
-struct search {
-	const struct runtime *wanted;
-	bool found;
-};
-
-static void compare(struct runtime *rt, void *context)
-{
-	struct search *s = context;
-
-	s->found |= rt == s->wanted;
-}
-
-bool runtime_known(const struct runtime *rt)
-{
-	struct search s = { rt, false };
-
-	runtime_for_each(compare, &s);
-	return s.found;
-}
-
-unsigned runtime_count(void)
-{
-	unsigned n;
-
-	spin_lock(&guard);
-	n = count;
-	spin_unlock(&guard);
-	return n;
-}
-
-static void enlist(struct runtime *rt)
-{
-	spin_lock(&guard);
-	list_append(&running, &rt->link);
-	count++;
-	spin_unlock(&guard);
-}
-
-/* True: it was the last. */
-static bool delist(struct runtime *rt)
-{
-	bool last;
-
-	spin_lock(&guard);
-	list_remove(&rt->link);
-	last = --count == 0;
-	spin_unlock(&guard);
-	return last;
-}
-
-void runtime_guard(bool take)
-{
-	if (take)
-		spin_lock(&guard);
-	else
-		spin_unlock(&guard);
-}
-
-void runtime_forget_all(void)
-{
-	list_init(&running);
-	count = 0;
-}
-
 /* ---- making -----------------------------------------------------------------------------------*/
 static int check(const fiber_options_t *o)
 {
@@ -150,7 +73,7 @@ static int make(struct runtime **out, const fiber_options_t *o)
 	for (; opened < rt->workers; opened++)
 		if ((r = crew_open(&rt->worker[opened], rt, opened + 1)) < 0)
 			goto close_workers;
-	enlist(rt);
+	runtime_enlist(rt);
 	helpers_limit(o->helpers_max);
 	if (!(o->flags & FIBER_NO_FAULT_REPORT))
 		overflow_install();
@@ -174,7 +97,7 @@ static void unmake(struct runtime *rt)
 
 	if (rt->options.flags & FIBER_DUMP_ON_QUIT)
 		info_dump_off(rt);
-	last = delist(rt);
+	last = runtime_delist(rt);
 	for (unsigned i = 0; i < rt->workers; i++)
 		crew_close(&rt->worker[i]);
 	if (!rt->deadlocked)
@@ -229,12 +152,10 @@ void runtime_be_careful(struct runtime *rt, bool stacks_short)
 		atomic_store_explicit(&rt->worker[i].careful, true, memory_order_relaxed);
 }
 
-void runtime_cancel_all(struct runtime *rt)
+static void cancel_those_born(struct runtime *rt)
 {
 	uint32_t end = fiber_blocks();
 
-	atomic_store_explicit(&rt->cancelled, true, memory_order_release);
-	runtime_be_careful(rt, false);
 	for (uint32_t i = JOIN_CODES; i < end; i++) {
 		struct fiber *f = fiber_at(i);
 		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;
@@ -246,12 +167,41 @@ void runtime_cancel_all(struct runtime *rt)
 	}
 }
 
+void runtime_cancel_all(struct runtime *rt)
+{
+	atomic_store_explicit(&rt->cancelled, true, memory_order_release);
+	runtime_be_careful(rt, false);
+	cancel_those_born(rt);
+	for (unsigned i = 0; i < rt->workers; i++) /* so that each takes note */
+		worker_rouse(&rt->worker[i]);
+}
+
+void runtime_note_cancelled(struct worker *w)
+{
+	struct runtime *rt = w->runtime;
+
+	w->noted_cancelled = true;
+	atomic_store_explicit(&w->careful, true, memory_order_relaxed);
+	/* Acquire and release: what each of us spawned before it took note. */
+	if (atomic_fetch_add_explicit(&rt->noted_cancelled, 1, memory_order_acq_rel) + 1 ==
+	    rt->workers)
+		cancel_those_born(rt);
+}
+
+/* Cancelled, fibers still spawn others; but nobody from outside does any more. */
+static void end_fibers(struct runtime *rt)
+{
+	if (rt->options.flags & FIBER_WAIT_AT_END)
+		return;
+	runtime_close(rt);
+	runtime_cancel_all(rt);
+}
+
 void runtime_main_ended(struct runtime *rt, int result)
 {
 	atomic_store_explicit(&rt->main_result, result, memory_order_relaxed);
 	atomic_store_explicit(&rt->ending, true, memory_order_release);
-	if (!(rt->options.flags & FIBER_WAIT_AT_END))
-		runtime_cancel_all(rt);
+	end_fibers(rt);
 }
 
 /* ---- public -----------------------------------------------------------------------------------*/
@@ -332,8 +282,7 @@ PUBLIC int fiber_runtime_free(fiber_runtime_t *public)
 	if (w && w->runtime == rt)
 		return -EDEADLK;
 	atomic_store_explicit(&rt->ending, true, memory_order_release);
-	if (!(rt->options.flags & FIBER_WAIT_AT_END))
-		runtime_cancel_all(rt);
+	end_fibers(rt);
 	worker_rouse(&rt->worker[0]);
 	threads_join(rt);
 	unmake(rt);
@@ -344,8 +293,10 @@ PUBLIC void fiber_runtime_cancel(fiber_runtime_t *public)
 {
 	struct runtime *rt = (struct runtime *)public;
 
-	if (rt && runtime_known(rt))
-		runtime_cancel_all(rt);
+	if (!rt || !runtime_hold(rt))
+		return;
+	runtime_cancel_all(rt);
+	runtime_let_go(rt);
 }
 
 PUBLIC int fiber_block_on(fiber_runtime_t *runtime, fiber_fn *fn, void *arg)

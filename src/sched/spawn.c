@@ -34,7 +34,7 @@ static inline void push_here(struct worker *w, struct fiber *f)
 	}
 }
 
-/* From outside: to an idle worker, because in the inbox of a busy one nobody else could take it. */
+/* To an idle worker, because in the inbox of a busy one nobody else could take it. */
 static void post(struct fiber *f, struct runtime *rt)
 {
 	struct worker *idle = f->flags & F_PLACED ? NULL : idle_take(rt);
@@ -43,6 +43,7 @@ static void post(struct fiber *f, struct runtime *rt)
 		atomic_store_explicit(&f->home, idle, memory_order_relaxed);
 	atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
 	worker_post(f, POST_START);
+	runtime_let_go(rt); /* held in runtime_for */
 }
 
 void spawn_launch(struct fiber *f)
@@ -200,14 +201,18 @@ static struct worker *home_for(struct worker *w, struct runtime *rt, const fiber
 	return &rt->worker[turn % rt->workers];
 }
 
+/* It is held until the fiber is in an inbox, or its end might come before. */
 static int runtime_for(struct worker *w, const fiber_attr_t *a, struct runtime **out)
 {
 	if (runtime_forked() && !w)
 		return -ECHILD;
 	*out = a->runtime ? (struct runtime *)a->runtime : w ? w->runtime : NULL;
-	if (!*out || (a->runtime && (!w || w->runtime != *out) && !runtime_known(*out)))
+	if (!*out || !runtime_hold(*out))
 		return -EINVAL;
-	return a->worker > (*out)->workers ? -EINVAL : 0;
+	if (a->worker <= (*out)->workers)
+		return 0;
+	runtime_let_go(*out);
+	return -EINVAL;
 }
 
 static void born(struct fiber *f, const struct runtime *rt)
@@ -232,7 +237,7 @@ int spawn_prepare(struct fiber **out, const fiber_attr_t *attr, fiber_fn *functi
 	if ((r = check(a, argument)) < 0 || (r = runtime_for(w, a, &rt)) < 0)
 		return r;
 	if ((r = count_in(rt)) < 0)
-		return r;
+		goto let_go;
 	f = block_for(w);
 	if (!f) {
 		r = -ENOMEM;
@@ -254,6 +259,8 @@ put_back:
 	block_back(w, f);
 uncount:
 	count_out(rt);
+let_go:
+	runtime_let_go(rt);
 	return r;
 }
 

@@ -192,6 +192,9 @@ static void start_here(struct worker *w, struct fiber *f)
 {
 	int64_t held = f->flags & F_PLACED ? -1 : deque_push_count(&w->unstarted, f);
 
+	/* Who spawned it may have looked just before the cancellation. */
+	if (unlikely(atomic_load_explicit(&w->runtime->cancelled, memory_order_relaxed)))
+		atomic_or64(&f->state, STATE_CANCEL);
 	if (held < 0)
 		queue_push(&w->ready, f);
 	else if (held > 0)
@@ -249,6 +252,8 @@ void worker_look(struct worker *w)
 
 	w->now = os_now();
 	info_dump_if_asked();
+	if (unlikely(runtime_must_note(w)))
+		runtime_note_cancelled(w);
 	atomic_store_explicit(&w->timers_seen, w->timers.count, memory_order_relaxed);
 	atomic_store_explicit(&w->stacks_seen, w->stacks.count, memory_order_relaxed);
 	if (!inbox_empty(&w->inbox))

@@ -48,6 +48,7 @@ struct worker {
 	struct timers timers;
 	int64_t now;                    /* coarse clock: when this worker last looked */
 	int64_t trimmed;                /* when its stack cache was last trimmed */
+	bool noted_cancelled;           /* that the runtime was; see runtime_note_cancelled */
 	unsigned watches_left;          /* how often it still watches when all are idle (idle.c) */
 	struct os_thread *thread;
 	unsigned number;                /* 1..n */
@@ -81,12 +82,15 @@ struct runtime {
 	                                 * park */
 
 	_Atomic bool cancelled;         /* fibers are born cancelled */
+	_Atomic uint32_t noted_cancelled; /* workers that have taken note */
 	_Atomic bool ending;            /* stop when the last fiber has ended */
 	_Atomic bool stopping;          /* loops return */
 	_Atomic bool stacks_short;      /* spawn takes the stack itself, so that it can say so */
 	bool own_thread;                /* fiber_run: the caller's thread is worker 1 */
 	bool deadlocked;                /* guarded by idle_guard; once reported */
 	_Atomic int main_result;
+	unsigned held;                  /* by how many from outside; these two: roster.c */
+	bool closed;                    /* nobody more may hold it */
 
 	struct spin idle_guard;         /* guards idle, deadlocked */
 	struct list idle;
@@ -120,7 +124,7 @@ static inline void worker_show(struct worker *w, struct fiber *f)
 	atomic_store_explicit(&w->place.running, f, memory_order_relaxed);
 }
 
-/* ---- worker.c: queues ------------------------------------------------------------------------*/
+/* ---- worker.c: queues -------------------------------------------------------------------------*/
 static inline void queue_push(struct queue *q, struct fiber *f)
 {
 	f->next = NULL;
@@ -161,7 +165,7 @@ void worker_loop(struct worker *w);
 /* Behind worker_pick (switch.h): what is not in `next`. */
 struct fiber *worker_pick_queued(struct worker *w);
 
-/* ---- idle.c ----------------------------------------------------------------------------------*/
+/* ---- idle.c -----------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
 void idle_offer(struct runtime *);
 /* Something that others may take, but need not yet: sees to it that one will look. */
@@ -172,7 +176,7 @@ struct fiber *idle_search(struct worker *w);
 /* Sleeps until there may be something to do. False: the runtime is stopping. */
 bool idle_sleep(struct worker *w);
 
-/* ---- spawn.c ---------------------------------------------------------------------------------*/
+/* ---- spawn.c ----------------------------------------------------------------------------------*/
 /* In two steps, so that a group can enter the fiber in its books before it can end: a block with
  * everything set, known to nobody; then let go. */
 int spawn_prepare(struct fiber **out, const fiber_attr_t *, fiber_fn *, void *arg,
@@ -194,12 +198,12 @@ void life_frame(struct worker *w, struct fiber *f);
 /* A dead fiber's stack. */
 void life_bury(struct worker *w, struct stack *s);
 
-/* ---- group.c ---------------------------------------------------------------------------------*/
+/* ---- group.c ----------------------------------------------------------------------------------*/
 /* A member has ended, run or not; frees the member. */
 void group_left(struct group_member *, int result);
 void group_member_is(struct group_member *, fiber_t);
 
-/* ---- wait.c ----------------------------------------------------------------------------------*/
+/* ---- wait.c -----------------------------------------------------------------------------------*/
 int wait_outcome(struct fiber *self, int64_t until, int64_t deadline);
 /* Sets the timer of the running fiber for `limit`. -ENOMEM: it is not set. */
 int wait_arm(struct worker *w, struct fiber *self, int64_t limit);
@@ -211,42 +215,62 @@ void wait_request(struct worker *w, struct fiber *f);
 /* CAS of a wait's status; the claim of wait.h for any final status. */
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how);
 
-/* ---- flight.c --------------------------------------------------------------------------------*/
+/* ---- flight.c ---------------------------------------------------------------------------------*/
 /* Home worker: asks the poller to give back the operation that f has in flight. */
 void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
 
-/* ---- enter.c: a worker's thread --------------------------------------------------------------*/
+/* ---- enter.c: a worker's thread ---------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
 void worker_run(struct worker *w);
 /* Is there C++ in this program? */
 bool worker_has_exceptions(void);
 
-/* ---- info.c ----------------------------------------------------------------------------------*/
+/* ---- info.c -----------------------------------------------------------------------------------*/
 /* SIGQUIT asked for a dump: one worker writes it. */
 void info_dump_if_asked(void);
+bool info_dump_is_asked(void);
 void info_dump_on_quit(struct runtime *);
 void info_dump_off(struct runtime *);
 void info_dump(struct runtime *, FILE *);
 
-/* ---- runtime.c -------------------------------------------------------------------------------*/
+/* ---- runtime.c --------------------------------------------------------------------------------*/
+/* Cancels all fibers; those spawned later are born cancelled. A fiber that is born beside this on
+ * another worker may be missed: so each worker takes note when it next looks around, after which
+ * it spawns none that is not; and the last to take note cancels those that were missed. */
 void runtime_cancel_all(struct runtime *);
+void runtime_note_cancelled(struct worker *w);
+static inline bool runtime_must_note(const struct worker *w)
+{
+	return atomic_load_explicit(&w->runtime->cancelled, memory_order_acquire) &&
+	       !w->noted_cancelled;
+}
 /* From now on every spawn looks closer. */
 void runtime_be_careful(struct runtime *, bool stacks_short);
 /* The fiber that fiber_run started has ended. */
 void runtime_main_ended(struct runtime *, int result);
 /* Fibers that have not ended; exact only while all workers are idle. */
 uint64_t runtime_alive(const struct runtime *);
-/* Is it one of those that run now? */
-bool runtime_known(const struct runtime *);
-unsigned runtime_count(void);
-/* Calls visit for each that runs now; they stay while it does. */
-void runtime_for_each(void (*visit)(struct runtime *, void *context), void *context);
 static inline bool runtime_owns(const struct runtime *rt, const struct worker *w)
 {
 	return w >= rt->worker && w < rt->worker + rt->workers;
 }
 
-/* ---- quiet.c: all workers are idle -----------------------------------------------------------*/
+/* ---- roster.c: those that run now -------------------------------------------------------------*/
+void runtime_enlist(struct runtime *);
+/* Waits until nobody holds it. True: it was the last one. */
+bool runtime_delist(struct runtime *);
+bool runtime_known(const struct runtime *);
+unsigned runtime_count(void);
+/* Calls visit for each; they stay while it does. */
+void runtime_for_each(void (*visit)(struct runtime *, void *context), void *context);
+/* For callers from outside: it neither ends nor goes until it is let go, by the same thread. False:
+ * there is no such runtime, or it is ending. */
+bool runtime_hold(struct runtime *);
+void runtime_let_go(struct runtime *);
+/* Nobody more may hold it. False: somebody still does, and will wake a worker. */
+bool runtime_close(struct runtime *);
+
+/* ---- quiet.c: all workers are idle ------------------------------------------------------------*/
 /* Called by a worker that is about to sleep and found all others idle: the end, or a deadlock? */
 void runtime_quiet(struct runtime *);
 /* In a forked child, until a new fiber_run. */
