@@ -21,7 +21,8 @@
  *  Inherited   The flags of a descriptor that was not made here are never changed, nor is
  *              O_NONBLOCK needed: sockets, pipes and terminals are asked for each call not to
  *              block. Where the kernel has no such form (accept, connect, terminals, sendfile,
- *              regular files) the call runs on a helper thread.
+ *              regular files) the call runs on a helper thread. To interrupt one that sits there
+ *              the helper gets a real-time signal, the highest that the program does not use.
  *  New ones    are close-on-exec from their first moment, and non-blocking.
  *  Closing     fiber_close ends the calls in progress on the descriptor with -EBADF. Before it is
  *              closed by other means, call fiber_forget.
@@ -141,7 +142,8 @@ ssize_t fiber_recv(fiber_fd fd, void *buffer, size_t size, int flags);
 ssize_t fiber_send(fiber_fd fd, const void *buffer, size_t size, int flags);
 
 /* The same with the peer's address: recvfrom(2), sendto(2). recvfrom writes up to *address_size
- * bytes of it, and its full size to *address_size; address may be NULL, for nobody asked. */
+ * bytes of it, and its full size to *address_size; address may be NULL, for nobody asked. With an
+ * address MSG_WAITALL has no effect. */
 ssize_t fiber_recvfrom(fiber_fd fd, void *buffer, size_t size, int flags,
                        struct sockaddr *address, socklen_t *address_size);
 ssize_t fiber_sendto(fiber_fd fd, const void *buffer, size_t size, int flags,
@@ -149,7 +151,7 @@ ssize_t fiber_sendto(fiber_fd fd, const void *buffer, size_t size, int flags,
 
 /* The same with addresses, several pieces of memory and control messages: recvmsg(2), sendmsg(2).
  * Descriptors that come with a message (SCM_RIGHTS) are close-on-exec, but keep their other flags,
- * which belong to their sender too.
+ * which belong to their sender too. MSG_WAITALL has no effect.
  *
  * -EINVAL: more than IOV_MAX pieces, or they add up to more than SSIZE_MAX. */
 ssize_t fiber_recvmsg(fiber_fd fd, struct msghdr *message, int flags);
