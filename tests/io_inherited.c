@@ -77,6 +77,40 @@ Test(io_inherited, accept_on_a_blocking_listener, .timeout = 60)
 	law_holds(accepts_blocking, NULL);
 }
 
+/* A number that was closed behind our back and comes back from a helper: who waited is told. */
+static int reads(void *arg)
+{
+	return (int)fiber_read(*(int *)arg, &(char){ 0 }, 1);
+}
+
+static int born_on_a_helper(void *arg)
+{
+	struct sockaddr_in name;
+	int listener = blocking_listener(&name), client = dial(&name);
+	fiber_fd fds[2];
+	fiber_t f;
+
+	(void)arg;
+	cr_expect(fiber_socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+	f = spawned(reads, &fds[0]);
+	until_it_waits_for(f, "read");
+	cr_expect(close(fds[0]) == 0);
+	cr_expect(accepts(&listener) == fds[0], "the lowest free number");
+	cr_expect(result_of(f) == -EBADF);
+	f = spawned(reads, &fds[0]);
+	until_it_waits_for(f, "read");
+	cr_expect(write(client, "x", 1) == 1);
+	cr_expect(result_of(f) == 1);
+	close(client);
+	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
+	return fiber_close(listener);
+}
+
+Test(io_inherited, a_number_that_a_helper_accepts_is_a_new_one, .timeout = 60)
+{
+	law_holds(born_on_a_helper, NULL);
+}
+
 /* Another process takes every second connection. What is ready may be gone when the call comes: the
  * call then sits in the kernel, and must neither hold the worker nor outlast deadline or close.
  *

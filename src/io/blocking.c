@@ -49,6 +49,8 @@ static ssize_t attempt(const struct poller_op *op)
 		break;
 	case IO_ACCEPT:
 		r = accept4(op->fd, op->address, op->address_bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (r >= 0)
+			poller_born((fiber_fd)r, BORN_UNKNOWN);
 		break;
 	case IO_CONNECT:
 		r = connect(op->fd, op->peer, op->peer_bytes);
