@@ -1,5 +1,5 @@
 /* Locks in special places: in loops that never park, where there is no memory to wait with, in a
- * forked child, in a dump. */
+ * forked child, between two runtimes, in a dump. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fiber/sync.h>
@@ -174,6 +174,50 @@ static int hold_and_fork(void *arg)
 Test(lock, a_forked_child_does_not_wait, .timeout = 20)
 {
 	law_holds(hold_and_fork, NULL);
+}
+
+/* ---- two runtimes ------------------------------------------------------------------------------*/
+struct between {
+	fiber_mutex_t mutex;
+	fiber_sem_t done;
+	long count;
+};
+
+static int count_many(void *arg)
+{
+	struct between *b = arg;
+
+	for (int i = 0; i < 1000; i++) {
+		long before;
+
+		fiber_mutex_lock(&b->mutex);
+		before = b->count;
+		if (i % 16 == 0)
+			fiber_yield();
+		b->count = before + 1;
+		fiber_mutex_unlock(&b->mutex);
+	}
+	return fiber_sem_post(&b->done);
+}
+
+static int shared_by_two(void *arg)
+{
+	struct between b = { .count = 0 };
+	fiber_attr_t elsewhere = { .name = "elsewhere" };
+
+	(void)arg;
+	cr_expect(fiber_runtime_create(&elsewhere.runtime, NULL) == 0);
+	for (int i = 0; i < 6; i++)
+		cr_expect(fiber_spawn(NULL, i % 2 ? &elsewhere : NULL, count_many, &b) == 0);
+	for (int i = 0; i < 6; i++)
+		cr_expect(fiber_sem_wait(&b.done) == 0);
+	cr_expect(b.count == 6000, "%ld", b.count);
+	return fiber_runtime_free(elsewhere.runtime);
+}
+
+Test(lock, fibers_of_two_runtimes_share_one, .timeout = 60)
+{
+	law_holds(shared_by_two, NULL);
 }
 
 /* ---- what a dump says -------------------------------------------------------------------------*/
