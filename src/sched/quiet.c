@@ -40,10 +40,14 @@ static bool nothing_in_flight(const struct runtime *rt)
 /* A plain thread that has not called yet may still wake someone. */
 static bool only_our_threads(const struct runtime *rt)
 {
+	unsigned helpers;
+
 	if (rt->options.flags & FIBER_ONLY_FIBERS)
 		return true;
-	return rt->own_thread && runtime_count() == 1 &&
-	       os_threads() == rt->workers + helpers_threads();
+	if (!rt->own_thread || runtime_count() != 1)
+		return false;
+	helpers = helpers_threads(); /* first: it joins those that have ended */
+	return os_threads() == rt->workers + helpers;
 }
 
 static bool is_stuck(const struct runtime *rt)
