@@ -176,7 +176,7 @@ Test(lock, a_forked_child_does_not_wait, .timeout = 20)
 	law_holds(hold_and_fork, NULL);
 }
 
-/* ---- two runtimes ------------------------------------------------------------------------------*/
+/* ---- two runtimes -----------------------------------------------------------------------------*/
 struct between {
 	fiber_mutex_t mutex;
 	fiber_sem_t done;
