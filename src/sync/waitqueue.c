@@ -6,7 +6,7 @@
 int waitqueue_busy(struct waitqueue *q)
 {
 	uint64_t value = word_guard(&q->word);
-	int r = waitqueue_unused(q) ? 0 : -EBUSY;
+	int r = list_empty(&q->waiters) && q->leaving == 0 ? 0 : -EBUSY;
 
 	word_release(&q->word, value);
 	return r;

@@ -26,12 +26,6 @@ static inline uint64_t waitqueue_bit(const struct waitqueue *q)
 	return list_empty(&q->waiters) ? 0 : WORD_QUEUED;
 }
 
-/* Does nobody wait, or come by any more? */
-static inline bool waitqueue_unused(const struct waitqueue *q)
-{
-	return list_empty(&q->waiters) && q->leaving == 0;
-}
-
 /* For destroy, under no guard: -EBUSY if somebody waits, or comes by. */
 int waitqueue_busy(struct waitqueue *q);
 
