@@ -84,15 +84,19 @@ static struct fiber *take_from(struct worker *victim, struct worker *w)
 			break;
 		queue_push(&w->ready, f); /* no stack here either: worker_pick ends it */
 	}
-	if (!f)
+	if (!f && !w->runtime->test_move)
 		f = worker_take_roaming(victim, w);
 	return f;
 }
 
-static bool holds_work(const struct worker *w)
+/* Something that w may take. In the test mode fibers that roam are the victim's alone, or one might
+ * come back to where it parked. */
+static bool holds_work(const struct worker *victim, const struct worker *w)
 {
-	return !deque_empty(&w->unstarted) ||
-	       atomic_load_explicit(&w->roam_count, memory_order_relaxed) != 0;
+	if (!deque_empty(&victim->unstarted))
+		return true;
+	return atomic_load_explicit(&victim->roam_count, memory_order_relaxed) != 0 &&
+	       (victim == w || !w->runtime->test_move);
 }
 
 static struct fiber *search_once(struct worker *w)
@@ -101,7 +105,7 @@ static struct fiber *search_once(struct worker *w)
 
 	for (unsigned i = 0; i < rt->workers; i++) {
 		struct worker *victim = &rt->worker[(w->victim + i) % rt->workers];
-		struct fiber *f = victim == w || !holds_work(victim) ? NULL : take_from(victim, w);
+		struct fiber *f = victim == w || !holds_work(victim, w) ? NULL : take_from(victim, w);
 
 		if (f) {
 			w->victim = victim->number - 1;
@@ -117,7 +121,7 @@ static bool more_anywhere(const struct worker *w)
 	const struct runtime *rt = w->runtime;
 
 	for (unsigned i = 0; i < rt->workers; i++)
-		if (holds_work(&rt->worker[i]))
+		if (holds_work(&rt->worker[i], w))
 			return true;
 	return false;
 }

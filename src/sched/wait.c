@@ -13,7 +13,7 @@
 #include "sched/thread.h"
 #include "sched/switch.h"
 
-/* ---- claiming: any thread --------------------------------------------------------------------*/
+/* ---- claiming: any thread ---------------------------------------------------------------------*/
 bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_status how)
 {
 	return claim_end(f, ticket, index, how);
@@ -30,7 +30,8 @@ static bool may_adopt(struct worker *w, struct fiber *f, struct worker *home)
 {
 	return w && w->runtime == home->runtime &&
 	       atomic_load_explicit(&f->landed, memory_order_acquire) && fiber_may_move(f) &&
-	       !(f->flags & F_ARMED);
+	       !(f->flags & F_ARMED) &&
+	       !(unlikely(w->runtime->test_move) && worker_elsewhere(w) == home);
 }
 
 NOINLINE void wait_wake(struct fiber *f)
@@ -66,7 +67,7 @@ bool wait_elsewhere(uintptr_t identity)
 	return home && home != worker_self() && worker_current(home) == f;
 }
 
-/* ---- the waiter ------------------------------------------------------------------------------*/
+/* ---- the waiter -------------------------------------------------------------------------------*/
 NOINLINE struct fiber *wait_self(void)
 {
 	struct worker *w = worker_here();
@@ -238,7 +239,7 @@ NOINLINE int wait_park(struct fiber *self, int64_t until)
 	return park_fiber(w, self, until, deadline);
 }
 
-/* ---- the home worker -------------------------------------------------------------------------*/
+/* ---- the home worker --------------------------------------------------------------------------*/
 static void end_and_ready(struct worker *w, struct fiber *f, uint64_t word,
 			  enum claim_status how)
 {

@@ -117,8 +117,7 @@ struct fiber *worker_take_roaming(struct worker *from, struct worker *w)
 	return f;
 }
 
-/* The test mode: every park is followed by another thread. */
-static struct worker *elsewhere(struct worker *w)
+struct worker *worker_elsewhere(struct worker *w)
 {
 	return &w->runtime->worker[w->number % w->runtime->workers];
 }
@@ -127,7 +126,7 @@ static void ready_roaming(struct worker *w, struct fiber *f)
 {
 	timers_remove(&w->timers, &f->timer); /* a thief could not reach it in our heap */
 	if (unlikely(w->runtime->test_move)) {
-		struct worker *other = elsewhere(w);
+		struct worker *other = worker_elsewhere(w);
 
 		roam_push(other, f);
 		worker_rouse(other);

@@ -156,6 +156,8 @@ void worker_rouse(struct worker *w);
 void worker_look(struct worker *w);
 void worker_run_timers(struct worker *w);
 void worker_take_inbox(struct worker *w);
+/* The test mode: where a fiber that parked on w goes on. */
+struct worker *worker_elsewhere(struct worker *w);
 /* A runnable roaming fiber of `from`; w becomes its home. NULL: none. */
 struct fiber *worker_take_roaming(struct worker *from, struct worker *w);
 /* Wakes the worker's thread, whose sleep the caller has ended in the inbox. */
