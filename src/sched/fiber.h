@@ -113,16 +113,18 @@ struct fiber {
 	                                  * running */
 	struct fiber *next;              /* in a run queue or a free list */
 	_Atomic(struct worker *) home;   /* who runs it; stable while it waits, unless it roams */
+	/* Two of the unions are atomic on both sides, because others look at them (info.c), and
+	 * find out afterwards that the fiber was not the one they meant. */
 	union {
-		fiber_fn *function;      /* until it starts */
-		_Atomic(struct cold *) cold; /* afterwards */
+		_Atomic(fiber_fn *) function; /* until it starts */
+		_Atomic(struct cold *) cold;  /* afterwards */
 	};
 	union {
 		void *argument;          /* until it starts */
 		int64_t wake_at;         /* afterwards: when the present wait times out; OS_NEVER */
 	};
 	union {
-		const void *spawned_at;  /* until it starts */
+		_Atomic(const void *) spawned_at; /* until it starts */
 		_Atomic int64_t deadline; /* afterwards: the ruling one */
 	};
 	union {

@@ -105,8 +105,10 @@ static struct fiber *search_once(struct worker *w)
 
 	for (unsigned i = 0; i < rt->workers; i++) {
 		struct worker *victim = &rt->worker[(w->victim + i) % rt->workers];
-		struct fiber *f = victim == w || !holds_work(victim, w) ? NULL : take_from(victim, w);
+		struct fiber *f = NULL;
 
+		if (victim != w && holds_work(victim, w))
+			f = take_from(victim, w);
 		if (f) {
 			w->victim = victim->number - 1;
 			count_up(&w->steals);

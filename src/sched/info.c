@@ -41,11 +41,29 @@ static void copy_wait(struct fiber *f, uint64_t claim, fiber_info_t *out)
 	out->since = atomic_load_explicit(&f->since, memory_order_relaxed);
 }
 
+static bool is_same_life(const struct fiber *f, fiber_t handle)
+{
+	return STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_acquire)) ==
+	       handle_generation(handle);
+}
+
+/* Its stack is given up then, and may be another's already. */
+static bool has_ended(const struct fiber *f, fiber_t handle)
+{
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_acquire);
+
+	return word == JOIN_WORD(handle_generation(handle), JOIN_DONE) ||
+	       word == JOIN_WORD(handle_generation(handle), JOIN_TAKEN);
+}
+
 static void copy_cold(struct fiber *f, fiber_info_t *out, struct stack **stack)
 {
-	struct cold *cold = fiber_cold(f);
+	/* Acquire: pairs with the release in fill, if it is the next life's function already. */
+	struct cold *cold = atomic_load_explicit(&f->cold, memory_order_acquire);
 	uint64_t words[2];
 
+	if (!is_same_life(f, out->fiber))
+		return;
 	for (int i = 0; i < 2; i++)
 		words[i] = atomic_load_explicit(&cold->name[i], memory_order_relaxed);
 	memcpy(out->name, words, sizeof out->name);
@@ -58,14 +76,16 @@ static void copy_cold(struct fiber *f, fiber_info_t *out, struct stack **stack)
 /* -ESRCH: not the one that was meant, or not any more. */
 static int look(struct fiber *f, fiber_t handle, fiber_info_t *out)
 {
+	const fiber_info_t ended = {
+		.fiber = handle, .state = "ended", .fd = -1, .waits_for = "",
+		.deadline = FIBER_NEVER,
+	};
 	uint64_t state = atomic_load_explicit(&f->state, memory_order_acquire);
 	uint64_t claim = atomic_load_explicit(&f->claim, memory_order_relaxed);
 	struct worker *home = atomic_load_explicit(&f->home, memory_order_acquire);
 	struct stack *stack = NULL;
 
-	*out = (fiber_info_t){
-		.fiber = handle, .fd = -1, .waits_for = "", .deadline = FIBER_NEVER
-	};
+	*out = ended;
 	out->state = state_name(f, home, state, claim);
 	out->worker = home ? home->number : 0;
 	if (!strcmp(out->state, "parked"))
@@ -73,10 +93,11 @@ static int look(struct fiber *f, fiber_t handle, fiber_info_t *out)
 	if (state & STATE_STARTED)
 		copy_cold(f, out, &stack);
 	/* Acquire on all loads above is not needed on a block that is still in the same life. */
-	if (STATE_GENERATION(atomic_load_explicit(&f->state, memory_order_acquire)) !=
-	    handle_generation(handle))
+	if (!is_same_life(f, handle))
 		return -ESRCH;
-	if (stack) {
+	if (has_ended(f, handle))
+		*out = ended;
+	else if (stack) {
 		out->stack_bytes = stack->bytes;
 		out->stack_used = stack_used(stack);
 	}
@@ -139,11 +160,6 @@ void info_dump(struct runtime *rt, FILE *to)
 	fflush(to);
 }
 
-static void dump_each(struct runtime *rt, void *to)
-{
-	info_dump(rt, to);
-}
-
 PUBLIC int fiber_dump(FILE *to)
 {
 	struct worker *w = worker_self();
@@ -152,8 +168,8 @@ PUBLIC int fiber_dump(FILE *to)
 		return -EINVAL;
 	if (w)
 		info_dump(w->runtime, to);
-	else
-		runtime_for_each(dump_each, to);
+	for (struct runtime *rt = NULL; !w && (rt = runtime_after(rt));)
+		info_dump(rt, to);
 	return ferror(to) ? -EIO : 0;
 }
 

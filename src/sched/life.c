@@ -46,6 +46,29 @@ INLINE void count_out(struct runtime *rt)
 		atomic_fetch_sub_explicit(&rt->alive, 1, memory_order_relaxed);
 }
 
+/* The common case: a fiber that only joins, parked on this very thread. Nobody else can end its
+ * wait or change who joins - deadline, cancellation and withdrawal are its home's, that is ours - so
+ * stores do. False: not such a one. */
+INLINE bool hand_over_here(struct worker *w, struct fiber *f, struct fiber *joiner, uint64_t word,
+			   uint64_t taken)
+{
+	uint64_t claim;
+
+	if (atomic_load_explicit(&joiner->home, memory_order_relaxed) != w ||
+	    (joiner->flags & F_ROAM) ||
+	    atomic_load_explicit(&joiner->what, memory_order_relaxed) != WAIT_JOIN)
+		return false;
+	claim = atomic_load_explicit(&joiner->claim, memory_order_relaxed);
+	if (unlikely(CLAIM_TICKET(claim) != word >> 24 || CLAIM_STATUS(claim) != CLAIM_WAITING))
+		return false;
+	/* Release: pairs with whoever finds the handle taken. */
+	atomic_store_explicit(&f->join, taken, memory_order_release);
+	atomic_store_explicit(&joiner->claim,
+			      CLAIM_WORD(word >> 24, WAIT_JOINED, CLAIM_GRANTED),
+			      memory_order_relaxed);
+	return true;
+}
+
 /* Publishes the result. A joiner that this worker should run next, or NULL. The block may be
  * somebody else's afterwards. */
 INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
@@ -60,7 +83,11 @@ INLINE struct fiber *publish(struct worker *w, struct fiber *f, int result)
 		uint32_t low = JOIN_LOW(word);
 
 		if (likely(low >= JOIN_CODES)) {
+			struct fiber *joiner = fiber_at(low);
+
 			mine = JOIN_WORD(generation, JOIN_TAKEN);
+			if (likely(hand_over_here(w, f, joiner, word, mine)))
+				return joiner;
 			if (likely(atomic_cas64(&f->join, &word, mine)))
 				return wake_joiner(w, word);
 		} else if (low == JOIN_NONE) {
@@ -242,8 +269,10 @@ int life_begin(struct worker *w, struct fiber *f)
 	top = cold = cold_of_stack(s);
 	s->owner = f;
 	atomic_store_explicit(&cold->stack, s, memory_order_relaxed);
-	atomic_store_explicit(&cold->spawned_at, f->spawned_at, memory_order_relaxed);
-	cold->function = f->function;
+	atomic_store_explicit(&cold->spawned_at,
+			      atomic_load_explicit(&f->spawned_at, memory_order_relaxed),
+			      memory_order_relaxed);
+	cold->function = atomic_load_explicit(&f->function, memory_order_relaxed);
 	cold->argument = f->argument;
 	cold->locals = NULL;
 	cold->member = NULL;

@@ -2,15 +2,18 @@
  *
  * The handler only sets `asked` and wakes their workers: printing is no work for a signal handler.
  * The first worker that looks at the world writes all the dumps. Runtimes that want this are in
- * `wanting`, a fixed table, because the handler reads it. The former disposition comes back with
- * the last. */
+ * `wanting`, a fixed table, because the handler reads it; who takes one out waits until no handler
+ * runs (`inside`). The former disposition comes back with the last. */
+#include <errno.h>
 #include <signal.h>
 
+#include "os/os.h"
 #include "sched/worker.h"
 
 enum { MOST = 64 };
 
 static _Atomic bool asked;
+static _Atomic unsigned inside; /* handlers that run now */
 static _Atomic(struct runtime *) wanting[MOST];
 static struct spin guard; /* guards installed and changes of wanting */
 static unsigned installed;
@@ -18,14 +21,20 @@ static struct sigaction former;
 
 static void on_quit(int signal)
 {
+	int kept = errno;
+
 	(void)signal;
+	/* All four of these in one order: either we find nothing, or we are waited for. */
+	atomic_fetch_add_explicit(&inside, 1, memory_order_seq_cst);
 	atomic_store_explicit(&asked, true, memory_order_release);
 	for (int i = 0; i < MOST; i++) {
-		struct runtime *rt = atomic_load_explicit(&wanting[i], memory_order_acquire);
+		struct runtime *rt = atomic_load_explicit(&wanting[i], memory_order_seq_cst);
 
 		for (unsigned k = 0; rt && k < rt->workers; k++)
 			worker_rouse(&rt->worker[k]);
 	}
+	atomic_fetch_sub_explicit(&inside, 1, memory_order_release);
+	errno = kept;
 }
 
 bool info_dump_is_asked(void)
@@ -41,8 +50,10 @@ void info_dump_if_asked(void)
 	for (int i = 0; i < MOST; i++) {
 		struct runtime *rt = atomic_load_explicit(&wanting[i], memory_order_acquire);
 
-		if (rt)
-			info_dump(rt, stderr);
+		if (!rt || !runtime_hold(rt))
+			continue;
+		info_dump(rt, stderr);
+		runtime_let_go(rt);
 	}
 }
 
@@ -69,8 +80,10 @@ void info_dump_off(struct runtime *rt)
 	spin_lock(&guard);
 	for (int i = 0; i < MOST; i++)
 		if (atomic_load_explicit(&wanting[i], memory_order_relaxed) == rt)
-			atomic_store_explicit(&wanting[i], NULL, memory_order_release);
+			atomic_store_explicit(&wanting[i], NULL, memory_order_seq_cst);
 	if (--installed == 0)
 		sigaction(SIGQUIT, &former, NULL);
 	spin_unlock(&guard);
+	while (atomic_load_explicit(&inside, memory_order_seq_cst) > 0)
+		os_yield();
 }

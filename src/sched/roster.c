@@ -13,14 +13,6 @@ static struct spin guard;
 static struct list running;
 static unsigned count;
 
-void runtime_for_each(void (*visit)(struct runtime *, void *), void *context)
-{
-	spin_lock(&guard);
-	for (struct list *n = running.next; n && n != &running; n = n->next)
-		visit(container_of(n, struct runtime, link), context);
-	spin_unlock(&guard);
-}
-
 /* Under guard. */
 static bool is_listed(const struct runtime *rt)
 {
@@ -63,13 +55,14 @@ bool runtime_delist(struct runtime *rt)
 	bool last;
 
 	spin_lock(&guard);
-	list_remove(&rt->link);
-	last = --count == 0;
+	rt->closed = true;
 	while (rt->held > 0) {
 		spin_unlock(&guard);
 		os_yield();
 		spin_lock(&guard);
 	}
+	list_remove(&rt->link);
+	last = --count == 0;
 	spin_unlock(&guard);
 	return last;
 }
@@ -96,15 +89,37 @@ bool runtime_hold(struct runtime *rt)
 	return found;
 }
 
+/* Under guard, or it might end before it is roused: it may have been about to. */
+static void let_go(struct runtime *rt)
+{
+	if (--rt->held == 0 && atomic_load_explicit(&rt->ending, memory_order_acquire))
+		worker_rouse(&rt->worker[0]);
+}
+
 void runtime_let_go(struct runtime *rt)
 {
 	if (is_own(rt))
 		return;
 	spin_lock(&guard);
-	/* It may have been about to end, and waits for us. Under the guard, or it ends now. */
-	if (--rt->held == 0 && atomic_load_explicit(&rt->ending, memory_order_acquire))
-		worker_rouse(&rt->worker[0]);
+	let_go(rt);
 	spin_unlock(&guard);
+}
+
+struct runtime *runtime_after(struct runtime *rt)
+{
+	struct runtime *after = NULL;
+	struct list *node;
+
+	spin_lock(&guard);
+	node = rt ? rt->link.next : running.next;
+	if (node && node != &running) {
+		after = container_of(node, struct runtime, link);
+		after->held++;
+	}
+	if (rt)
+		let_go(rt);
+	spin_unlock(&guard);
+	return after;
 }
 
 bool runtime_close(struct runtime *rt)

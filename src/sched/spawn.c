@@ -27,8 +27,8 @@ static inline void push_here(struct worker *w, struct fiber *f)
 	if (unlikely(held != 0)) {
 		if (held < 0) /* no memory for a larger deque: it runs here */
 			queue_push(&w->ready, f);
-		else if (w->runtime->workers > 1)
-			idle_offer(w->runtime);
+		else if (atomic_load_explicit(&w->runtime->idle_count, memory_order_relaxed))
+			idle_offer(w->runtime); /* one that is just lying down will watch */
 	} else if (unlikely(!atomic_load_explicit(&w->runtime->watching, memory_order_relaxed))) {
 		idle_watch(w->runtime);
 	}
@@ -66,9 +66,10 @@ static inline void fill(struct fiber *f, struct worker *home, fiber_fn *function
 			const void *spawned_at)
 {
 	fiber_block_open(f);
-	f->function = function;
+	/* Release: pairs with copy_cold, which must not follow it as the former life's `cold`. */
+	atomic_store_explicit(&f->function, function, memory_order_release);
 	f->argument = argument;
-	f->spawned_at = spawned_at;
+	atomic_store_explicit(&f->spawned_at, spawned_at, memory_order_relaxed);
 	f->extra = NULL;
 	f->flags = home->fiber_flags;
 	atomic_store_explicit(&f->home, home, memory_order_relaxed);

@@ -263,8 +263,8 @@ void runtime_enlist(struct runtime *);
 bool runtime_delist(struct runtime *);
 bool runtime_known(const struct runtime *);
 unsigned runtime_count(void);
-/* Calls visit for each; they stay while it does. */
-void runtime_for_each(void (*visit)(struct runtime *, void *context), void *context);
+/* One after the other, from NULL to NULL: each is held until the next is asked for. */
+struct runtime *runtime_after(struct runtime *);
 /* For callers from outside: it neither ends nor goes until it is let go, by the same thread. False:
  * there is no such runtime, or it is ending. */
 bool runtime_hold(struct runtime *);
