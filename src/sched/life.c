@@ -47,8 +47,8 @@ INLINE void count_out(struct runtime *rt)
 }
 
 /* The common case: a fiber that only joins, parked on this very thread. Nobody else can end its
- * wait or change who joins - deadline, cancellation and withdrawal are its home's, that is ours - so
- * stores do. False: not such a one. */
+ * wait or change who joins - deadline, cancellation and withdrawal are its home's, that is ours -
+ * so stores do. False: not such a one. */
 INLINE bool hand_over_here(struct worker *w, struct fiber *f, struct fiber *joiner, uint64_t word,
 			   uint64_t taken)
 {
