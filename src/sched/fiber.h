@@ -177,7 +177,7 @@ struct extra {
 	_Alignas(16) unsigned char copy[];
 };
 
-/* ---- the slab --------------------------------------------------------------------------------*/
+/* ---- the slab ---------------------------------------------------------------------------------*/
 enum { FIBER_CACHE_MOST = 8192 };
 
 /* A private list of free blocks, refilled from the slab. Belongs to one thread. */

@@ -23,7 +23,7 @@ void life_bury(struct worker *w, struct stack *s)
 	stack_put(&w->stacks, s);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------*/
+/* ---- the end ----------------------------------------------------------------------------------*/
 INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 {
 	struct fiber *joiner = fiber_at(JOIN_LOW(word));
@@ -178,7 +178,7 @@ COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
 		queue_push(&w->ready, joiner);
 }
 
-/* ---- the beginning ---------------------------------------------------------------------------*/
+/* ---- the beginning ----------------------------------------------------------------------------*/
 struct arch_next life_run(uintptr_t message)
 {
 	struct worker *w = worker_here();
