@@ -14,7 +14,7 @@
  * everyone.
  *
  * Every TICKS_PER_LOOK picks the worker looks at the world, whatever is queued: inbox, due timers,
- * poller, and the oldest unstarted fiber, which newer ones would otherwise keep waiting for ever.
+ * poller, and whether the oldest unstarted fiber has been waiting for too long.
  *
  * Home. A fiber's home is the worker that runs it, and only the home worker ends its parks: whoever
  * wakes it from elsewhere posts it to home's inbox, and the home takes it out between two fibers,
@@ -245,10 +245,29 @@ static void look_at_poller(struct worker *w)
 		wait_ops_back(&back);
 }
 
-void worker_look(struct worker *w)
+/* The newest unstarted fibers go first, and might keep the oldest waiting for ever; but starting it
+ * at every look would break the depth-first order of a tree: skynet then has 2,758 stacks alive
+ * instead of a few dozen. So it has its turn when it has been the oldest for a while. */
+static void start_the_oldest(struct worker *w)
 {
+	int64_t top = atomic_load_explicit(&w->unstarted.top, memory_order_relaxed);
 	struct fiber *oldest;
 
+	if (deque_empty(&w->unstarted))
+		return;
+	if (top != w->oldest) {
+		w->oldest = top;
+		w->oldest_since = w->now;
+	}
+	if (w->now - w->oldest_since < OLDEST_WAITS_NS)
+		return;
+	oldest = deque_steal(&w->unstarted);
+	if (oldest)
+		queue_push(&w->ready, oldest);
+}
+
+void worker_look(struct worker *w)
+{
 	w->now = os_now();
 	info_dump_if_asked();
 	if (unlikely(runtime_must_note(w)))
@@ -260,9 +279,7 @@ void worker_look(struct worker *w)
 	if (timers_next(&w->timers) <= w->now)
 		worker_run_timers(w);
 	look_at_poller(w);
-	oldest = deque_empty(&w->unstarted) ? NULL : deque_steal(&w->unstarted);
-	if (oldest)
-		queue_push(&w->ready, oldest);
+	start_the_oldest(w);
 }
 
 void worker_loop(struct worker *w)

@@ -13,6 +13,7 @@
 enum {
 	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the
 	                         * world */
+	OLDEST_WAITS_NS = 5 * 1000 * 1000,
 	NEXT_IN_A_ROW = 16,     /* fibers that may jump the queue one after the other */
 };
 
@@ -47,6 +48,7 @@ struct worker {
 	const struct poller_ops *ops;
 	struct timers timers;
 	int64_t now;                    /* coarse clock: when this worker last looked */
+	int64_t oldest, oldest_since;   /* index of the oldest unstarted, and when first seen */
 	int64_t trimmed;                /* when its stack cache was last trimmed */
 	bool noted_cancelled;           /* that the runtime was; see runtime_note_cancelled */
 	unsigned watches_left;          /* how often it still watches when all are idle (idle.c) */
