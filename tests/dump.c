@@ -230,13 +230,14 @@ static int ask_for_dumps(void *arg)
 static int child_of_quit(unsigned workers)
 {
 	fiber_options_t options = { .workers = workers, .flags = FIBER_DUMP_ON_QUIT };
-	struct sigaction now;
+	struct sigaction before, now;
 
+	sigaction(SIGQUIT, NULL, &before); /* ignored, where a shell runs us in the background */
 	alarm(20);
 	if (fiber_run(&options, ask_for_dumps, NULL) != 0)
 		return 1;
 	sigaction(SIGQUIT, NULL, &now);
-	return now.sa_handler == SIG_DFL ? 0 : 2; /* it was put back */
+	return now.sa_handler == before.sa_handler ? 0 : 2; /* it was put back */
 }
 
 static unsigned read_dumps(int from)
