@@ -88,7 +88,7 @@ void runtime_quiet(struct runtime *rt)
 		if (alive == 0 && atomic_load_explicit(&rt->ending, memory_order_acquire))
 			what = runtime_close(rt) ? END : NOTHING;
 		else if (alive > 0 && is_stuck(rt))
-			what = rt->deadlocked ? STUCK_FOR_GOOD : STUCK;
+			what = !rt->deadlocked ? STUCK : rt->told ? STUCK_FOR_GOOD : NOTHING;
 	}
 	if (what == STUCK)
 		rt->deadlocked = true;
@@ -105,6 +105,10 @@ void runtime_quiet(struct runtime *rt)
 		report(rt);
 		atomic_store_explicit(&rt->ending, true, memory_order_release);
 		runtime_cancel_all(rt);
+		/* Not before: another worker would find all still waiting, for good. */
+		spin_lock(&rt->idle_guard);
+		rt->told = true;
+		spin_unlock(&rt->idle_guard);
 		break;
 	}
 }

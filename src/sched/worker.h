@@ -89,7 +89,7 @@ struct runtime {
 	_Atomic bool stopping;          /* loops return */
 	_Atomic bool stacks_short;      /* spawn takes the stack itself, so that it can say so */
 	bool own_thread;                /* fiber_run: the caller's thread is worker 1 */
-	bool deadlocked;                /* guarded by idle_guard; once reported */
+	bool deadlocked, told;          /* guarded by idle_guard; reported, then all cancelled */
 	_Atomic int main_result;
 	unsigned held;                  /* by how many from outside; these two: roster.c */
 	bool closed;                    /* nobody more may hold it */
