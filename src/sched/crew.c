@@ -99,3 +99,11 @@ void crew_close(struct worker *w)
 	fiber_cache_drain(&w->blocks);
 	stack_cache_drain(&w->stacks);
 }
+
+void crew_guard(bool take)
+{
+	if (take)
+		spin_lock(&guard);
+	else
+		spin_unlock(&guard);
+}

@@ -13,4 +13,7 @@ int crew_open(struct worker *, struct runtime *, unsigned number);
 /* Its thread has ended, or never began. */
 void crew_close(struct worker *);
 
+/* Around a fork. */
+void crew_guard(bool take);
+
 #endif

@@ -138,6 +138,18 @@ void fiber_slab_fork_done(void)
 	spin_unlock(&guard);
 }
 
+/* Their memory stays: the child runs on in one of them. */
+void fiber_slab_forget(void)
+{
+	uint32_t used = atomic_load_explicit(&blocks, memory_order_relaxed);
+	uint32_t chunks = (used + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+
+	for (uint32_t i = 0; i < chunks; i++)
+		atomic_store_explicit(&fiber_chunk[i], NULL, memory_order_relaxed);
+	atomic_store_explicit(&blocks, chunks * CHUNK_BLOCKS, memory_order_relaxed);
+	spare = lendable = NULL;
+}
+
 void fiber_name_words(uint64_t words[2], const char *name)
 {
 	char text[16] = "";

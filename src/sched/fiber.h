@@ -247,6 +247,8 @@ INLINE struct fiber *fiber_at(uint32_t index)
 uint32_t fiber_blocks(void);
 void fiber_slab_fork_prepare(void);
 void fiber_slab_fork_done(void);
+/* In the child: no handle of the parent's means anybody. */
+void fiber_slab_forget(void);
 
 static inline fiber_t fiber_handle(const struct fiber *f)
 {

@@ -8,14 +8,19 @@
 #include "sched/forked.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "poller/poller.h"
+#include "sched/crew.h"
 #include "sched/helpers.h"
+#include "sched/local.h"
 #include "sched/overflow.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
 static _Atomic bool forked;
+_Atomic uint32_t forked_times;
+static __thread bool was_fiber;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 bool runtime_forked(void)
@@ -23,8 +28,21 @@ bool runtime_forked(void)
 	return atomic_load_explicit(&forked, memory_order_relaxed);
 }
 
+bool forked_was_fiber(void)
+{
+	return was_fiber;
+}
+
+_Noreturn void forked_exit(int result)
+{
+	_exit(result < 0 ? 1 : result & 0xff);
+}
+
 static void prepare(void)
 {
+	locals_guard(true);
+	quit_guard(true);
+	crew_guard(true);
 	runtime_guard(true);
 	fiber_slab_fork_prepare();
 	stack_fork_prepare();
@@ -37,16 +55,29 @@ static void release(void)
 	stack_fork_done();
 	fiber_slab_fork_done();
 	runtime_guard(false);
+	crew_guard(false);
+	quit_guard(false);
+	locals_guard(false);
 }
 
+/* Without a runtime there is nothing that died: plain threads go on in the child. */
 static void child(void)
 {
+	bool none;
+
 	release();
-	runtime_forget_all();
-	worker_set_self(NULL);
-	thread_forget();
 	helpers_forked();
 	poller_forked();
+	quit_forked();
+	none = runtime_forget_all() == 0;
+	if (none && !worker_self())
+		return;
+	if (worker_self())
+		was_fiber = true;
+	worker_set_self(NULL);
+	thread_forget();
+	fiber_slab_forget();
+	atomic_fetch_add_explicit(&forked_times, 1, memory_order_relaxed);
 	atomic_store_explicit(&forked, true, memory_order_relaxed);
 }
 

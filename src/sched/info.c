@@ -110,7 +110,7 @@ PUBLIC int fiber_info(fiber_t handle, fiber_info_t *out)
 
 	if (!out)
 		return -EINVAL;
-	return f ? look(f, handle, out) : -ESRCH;
+	return f ? look(f, handle, out) : runtime_no_fiber();
 }
 
 /* ---- all of them ------------------------------------------------------------------------------*/
@@ -166,6 +166,8 @@ PUBLIC int fiber_dump(FILE *to)
 
 	if (!to)
 		return -EINVAL;
+	if (runtime_forked())
+		return -ECHILD;
 	if (w)
 		info_dump(w->runtime, to);
 	for (struct runtime *rt = NULL; !w && (rt = runtime_after(rt));)
@@ -213,6 +215,8 @@ PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
 
 	if (!out)
 		return -EINVAL;
+	if (runtime_forked())
+		return -ECHILD;
 	if (!rt)
 		rt = w ? w->runtime : NULL;
 	if (!rt || !runtime_hold(rt))

@@ -13,7 +13,7 @@ void join_detach_unborn(struct fiber *f)
 	atomic_store_explicit(&f->join, JOIN_WORD(generation, JOIN_DETACHED), memory_order_relaxed);
 }
 
-/* ---- joining ---------------------------------------------------------------------------------*/
+/* ---- joining ----------------------------------------------------------------------------------*/
 /* The caller alone may: it moved DONE to TAKEN, or is the joiner the end was handed to. */
 static void reap(struct fiber *f, int *result)
 {
@@ -80,7 +80,7 @@ static int await(struct fiber *f, struct fiber *self, uint64_t generation)
 	}
 }
 
-/* ---- in a select -----------------------------------------------------------------------------*/
+/* ---- in a select ------------------------------------------------------------------------------*/
 int wait_join_now(fiber_t handle, int *result)
 {
 	struct fiber *f = fiber_find(handle);
@@ -129,7 +129,7 @@ bool wait_join_leave(fiber_t handle, struct fiber *self, uint64_t ticket, bool t
 	return false;
 }
 
-/* ---- fiber_join ------------------------------------------------------------------------------*/
+/* ---- fiber_join -------------------------------------------------------------------------------*/
 static NOINLINE int join_slowly(fiber_t handle, int *result)
 {
 	struct fiber *f = fiber_find(handle), *self;
@@ -192,7 +192,7 @@ PUBLIC int fiber_detach(fiber_t handle)
 	uint64_t generation = handle_generation(handle), word;
 
 	if (!f)
-		return -ESRCH;
+		return runtime_no_fiber();
 	word = atomic_load_explicit(&f->join, memory_order_acquire);
 	for (;;) {
 		if (word == JOIN_WORD(generation, JOIN_NONE)) {

@@ -3,9 +3,9 @@
  * back. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sched/claim.h"
+#include "sched/forked.h"
 #include "sched/local.h"
 #include "sched/switch.h"
 
@@ -157,6 +157,8 @@ PUBLIC void fiber_exit(int result)
 {
 	struct worker *w = worker_self();
 
+	if (unlikely(!w) && forked_was_fiber())
+		forked_exit(result);
 	must(w != NULL); /* a plain thread has no fiber to end */
 	go_on(finish(w, worker_current(w), result));
 }
@@ -194,7 +196,7 @@ struct arch_next life_run(uintptr_t message)
 	result = cold->function(cold->argument);
 	w = worker_self();
 	if (unlikely(!w)) /* it forked, and this is the child: there is nobody to go on to */
-		_exit(result < 0 ? 1 : result & 0xff);
+		forked_exit(result);
 	return finish(w, me, result);
 }
 

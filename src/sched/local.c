@@ -172,3 +172,11 @@ void locals_destroy(struct cold *cold)
 	free(cold->locals);
 	cold->locals = NULL;
 }
+
+void locals_guard(bool take)
+{
+	if (take)
+		spin_lock(&guard);
+	else
+		spin_unlock(&guard);
+}

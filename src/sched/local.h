@@ -6,5 +6,7 @@
 
 /* Runs the destructors of what is set, then frees the table. May park. */
 void locals_destroy(struct cold *);
+/* Around a fork: the table of keys. */
+void locals_guard(bool take);
 
 #endif

@@ -57,7 +57,7 @@ PUBLIC int fiber_sleep(int64_t ns)
 	return fiber_sleep_until(ns <= 0 ? 0 : fiber_after(ns));
 }
 
-/* ---- park and unpark -------------------------------------------------------------------------*/
+/* ---- park and unpark --------------------------------------------------------------------------*/
 static bool take_permit(struct fiber *self)
 {
 	uint64_t state = atomic_load_explicit(&self->state, memory_order_relaxed);
@@ -95,7 +95,7 @@ static int request(fiber_t handle, uint64_t bit)
 	uint64_t state;
 
 	if (!f)
-		return -ESRCH;
+		return runtime_no_fiber();
 	state = atomic_load_explicit(&f->state, memory_order_relaxed);
 	do {
 		if (STATE_GENERATION(state) != handle_generation(handle))
@@ -118,7 +118,7 @@ PUBLIC int fiber_cancel(fiber_t handle)
 	return request(handle, STATE_CANCEL);
 }
 
-/* ---- who and where ---------------------------------------------------------------------------*/
+/* ---- who and where ----------------------------------------------------------------------------*/
 PUBLIC fiber_t fiber_self(void)
 {
 	struct worker *w = worker_self();

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "os/os.h"
+#include "sched/forked.h"
 #include "sched/worker.h"
 
 enum { MOST = 64 };
@@ -86,4 +87,25 @@ void info_dump_off(struct runtime *rt)
 	spin_unlock(&guard);
 	while (atomic_load_explicit(&inside, memory_order_seq_cst) > 0)
 		os_yield();
+}
+
+/* ---- fork -------------------------------------------------------------------------------------*/
+void quit_guard(bool take)
+{
+	if (take)
+		spin_lock(&guard);
+	else
+		spin_unlock(&guard);
+}
+
+/* A terminal sends SIGQUIT to parent and child alike: ours would wake the parent's workers. */
+void quit_forked(void)
+{
+	for (int i = 0; i < MOST; i++)
+		atomic_store_explicit(&wanting[i], NULL, memory_order_relaxed);
+	if (installed)
+		sigaction(SIGQUIT, &former, NULL);
+	installed = 0;
+	atomic_store_explicit(&asked, false, memory_order_relaxed);
+	atomic_store_explicit(&inside, 0, memory_order_relaxed);
 }

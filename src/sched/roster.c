@@ -142,8 +142,11 @@ void runtime_guard(bool take)
 		spin_unlock(&guard);
 }
 
-void runtime_forget_all(void)
+unsigned runtime_forget_all(void)
 {
+	unsigned n = count;
+
 	list_init(&running);
 	count = 0;
+	return n;
 }

@@ -277,6 +277,8 @@ PUBLIC int fiber_runtime_free(fiber_runtime_t *public)
 	struct runtime *rt = (struct runtime *)public;
 	struct worker *w = worker_self();
 
+	if (runtime_forked())
+		return -ECHILD;
 	if (!rt || !runtime_known(rt) || rt->own_thread)
 		return -EINVAL;
 	if (w && w->runtime == rt)
@@ -305,6 +307,8 @@ PUBLIC int fiber_block_on(fiber_runtime_t *runtime, fiber_fn *fn, void *arg)
 	fiber_t fiber;
 	int r, result;
 
+	if (runtime_forked())
+		return -ECHILD;
 	if (!runtime)
 		return -EINVAL;
 	r = fiber_spawn(&fiber, &attr, fn, arg);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "sched/forked.h"
 #include "sched/thread.h"
 #include "sched/wait.h"
 #include "sched/worker.h"
@@ -21,6 +22,7 @@ struct scope {
 	int64_t outer_deadline;
 	uint32_t outer_flags;    /* F_SHIELDED, F_EXPIRED */
 	uint32_t owner;
+	uint32_t forks;          /* when it was opened: in a forked child it is inert */
 };
 _Static_assert(sizeof(struct scope) <= sizeof(fiber_scope_t), "private_ must hold it");
 
@@ -43,6 +45,7 @@ static fiber_scope_t *open_scope(fiber_scope_t *public, int64_t when, bool shiel
 	if (when < 0)
 		when = 0; /* long ago; differences to it must not overflow */
 	s->fiber = self;
+	s->forks = forked_count();
 	if (!self)
 		return public;
 	s->outer = self->scope;
@@ -73,7 +76,7 @@ PUBLIC ssize_t fiber_scope_end(fiber_scope_t *public, ssize_t result)
 	struct fiber *self = s->fiber;
 	bool expired;
 
-	if (!self)
+	if (!self || s->forks != forked_count())
 		return result;
 	must(self == wait_self() && self->scope == public); /* scopes nest */
 	expired = (self->flags & F_EXPIRED) && !(s->outer_flags & F_EXPIRED);

@@ -3,6 +3,8 @@
 #ifndef FB_SCHED_WORKER_H
 #define FB_SCHED_WORKER_H
 
+#include <errno.h>
+
 #include "arch.h"
 #include "os/deque.h"
 #include "os/spin.h"
@@ -279,5 +281,10 @@ bool runtime_close(struct runtime *);
 void runtime_quiet(struct runtime *);
 /* In a forked child, until a new fiber_run. */
 bool runtime_forked(void);
+/* Why there is no fiber of a handle. */
+static inline int runtime_no_fiber(void)
+{
+	return runtime_forked() ? -ECHILD : -ESRCH;
+}
 
 #endif
