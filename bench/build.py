@@ -103,7 +103,7 @@ def support(out):
 
 
 def build_rivals(build, have):
-    out = build / 'rivals'
+    out = (build / 'rivals').resolve()
     out.mkdir(parents=True, exist_ok=True)
     objects = support(out)
     in_c = [('switch_ucontext', '', []), ('state_threads', 'libst-dev', ['-lst']),
