@@ -184,6 +184,20 @@ static void watch_and_empty(struct stage *st, int fd)
 	cr_expect(stage_cancel(st, &t));
 }
 
+/* At once where edges come whether anybody waits or not; else one of the pollers has to look. */
+static ssize_t finish(struct stage *mine, struct stage *other, struct task *t)
+{
+	bool edges = strcmp(mine->ops->name, "epoll") == 0;
+
+	cr_expect(stage_start(mine, t) == POLLER_DONE || !edges);
+	while (!t->done) {
+		stage_turn(mine, os_now() + 1000000);
+		if (other->ops->wait(other->poller, 0, &mine->back) > 0)
+			stage_turn(mine, 0);
+	}
+	return t->op.result;
+}
+
 /*	reader				another worker
  *	recv: EAGAIN
  *					wait: the event; nobody waits
@@ -191,10 +205,10 @@ static void watch_and_empty(struct stage *st, int fd)
 static void wait_during_the_attempt(struct stage *st, bool with_data)
 {
 	struct scene s;
-	struct poller *mine;
+	struct stage mine = {.ops = st->ops};
 
 	open_scene(st, &s);
-	cr_assert(st->ops->open(&mine) == 0);
+	cr_assert(st->ops->open(&mine.poller) == 0);
 	watch_and_empty(st, s.pair[0]);
 	/* Make it unknown again without an event on its way. */
 	cr_expect(write(s.pair[1], "x", 1) == 1);
@@ -204,14 +218,13 @@ static void wait_during_the_attempt(struct stage *st, bool with_data)
 		cr_expect(syscall(SYS_recvfrom, s.pair[0], s.buffer, 1, 0, NULL, NULL) == 1);
 	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
 	after_recv = data_and_their_event;
-	cr_expect(st->ops->submit(mine, &s.task.op, &st->back) == POLLER_DONE);
-	cr_expect(s.task.op.result == (with_data ? 1 : 5));
+	cr_expect(finish(&mine, st, &s.task) == (with_data ? 1 : 5));
 	if (with_data) { /* and the next does not take it for empty */
-		cr_expect(st->ops->submit(mine, &s.task.op, &st->back) == POLLER_DONE);
-		cr_expect(s.task.op.result == 5);
+		s.task.op.again = false;
+		cr_expect(finish(&mine, st, &s.task) == 5);
 	}
 	close_scene(st, &s);
-	st->ops->close(mine);
+	st->ops->close(mine.poller);
 }
 
 POLLER_LAW(poller_races, an_event_between_eagain_and_the_park)
@@ -289,7 +302,11 @@ POLLER_LAW(poller_races, an_event_of_the_file_before)
 	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
 	cr_expect(stage_start(st, &s.task) == POLLER_IN_FLIGHT);
 	close(s.pair[1]);
-	after_wait = reuse_the_number;
+	/* Elsewhere it is enough that the event has happened. */
+	if (strcmp(st->ops->name, "epoll") == 0)
+		after_wait = reuse_the_number;
+	else
+		reuse_the_number(&s);
 	stage_settle(st);
 	cr_expect(!s.task.done && s.task.submits == 1, "it was woken by another's event");
 	cr_expect(write(s.other[1], "hello", 5) == 5);

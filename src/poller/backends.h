@@ -5,5 +5,6 @@
 #include "poller/poller.h"
 
 extern const struct poller_ops poller_epoll;
+extern const struct poller_ops poller_poll;
 
 #endif

@@ -13,6 +13,7 @@
 
 const struct poller_ops *const poller_backends[] = {
 	&poller_epoll,
+	&poller_poll,
 	NULL,
 };
 

@@ -1,5 +1,6 @@
 /* ready.h - "try, arm, try again": what every kernel that only tells of readiness has in common.
- * epoll uses it; see ready.c for how it works. The backend's own part is struct ready_kernel. */
+ * epoll and poll use it; see ready.c for how it works. The backend's own part is struct
+ * ready_kernel. */
 #ifndef FB_POLLER_READY_H
 #define FB_POLLER_READY_H
 
@@ -19,6 +20,9 @@ struct ready_kernel {
 	int (*check)(struct ready *, int fd, uint32_t generation, bool both);
 	void (*remove)(struct ready *, int fd);
 	void (*wake)(struct ready *);
+	/* Another poller's operation begins to wait on what this one watches, or the number is to
+	 * be watched for writing too. NULL: edges come by themselves. */
+	void (*visit)(struct ready *);
 };
 
 /* The first member of such a poller. Of its thread, except `watched`. */

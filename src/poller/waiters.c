@@ -56,6 +56,17 @@ static unsigned wanted(const struct poller_op *op)
 	return op->flags & MSG_OOB ? POLLPRI | POLLRDHUP : 0;
 }
 
+unsigned waiters_wanted_beside(const struct slot *s)
+{
+	unsigned events = 0;
+
+	if (!(s->bits & SLOT_BESIDE))
+		return 0;
+	for (struct list *node = s->beside.next; node != &s->beside; node = node->next)
+		events |= wanted(op_of(node));
+	return events;
+}
+
 unsigned waiters_beside(struct slot *s, unsigned events, struct list *back)
 {
 	struct list *node, *next;

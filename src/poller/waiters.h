@@ -69,6 +69,8 @@ static inline void waiters_add(struct slot *s, struct poller_op *op)
 bool waiters_remove(struct slot *, struct poller_op *);
 bool waiters_none(const struct slot *);
 
+/* What those beside the stream wait for, in bits of poll(2). */
+unsigned waiters_wanted_beside(const struct slot *);
 /* Every one beside the stream that these events, in bits of poll(2), are for. */
 unsigned waiters_beside(struct slot *, unsigned events, struct list *back);
 /* All, with `result`. POLLER_RETRY: the number means a file now that cannot be waited for. */

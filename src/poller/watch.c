@@ -69,8 +69,11 @@ int watch_begin(struct ready *r, struct slot *s, const struct poller_op *op)
 		s->visits = 0;
 		return 0;
 	}
-	if (home && ++s->visits < VISITS)
+	if (home && ++s->visits < VISITS) {
+		if (home->kernel->visit)
+			home->kernel->visit(home);
 		return 0;
+	}
 	s->visits = 0;
 	count_up(&r->calls);
 	e = watch_adopt(r, s, op->fd);
