@@ -1,6 +1,5 @@
 /* The switch, contract 1: what survives it, what it hands over, where a context begins. */
 #include <criterion/criterion.h>
-#include <emmintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,6 +12,10 @@ static _Alignas(64) char stack[128 * 1024];
 static void *here, *there;
 
 static void *const top = stack + sizeof stack;
+
+/* Two that differ from each other, and from what a thread begins with. */
+#define BEGINNING_WORDS nth_words(33)
+#define ENDING_WORDS nth_words(22)
 
 /* ---- registers --------------------------------------------------------------------------------*/
 
@@ -28,7 +31,7 @@ static void registers_survive(const struct exchange *x, void **save, void *to, u
 
 	adversarial(in, random);
 	memset(out, 0x5c, sizeof out);
-	switch_with(in, out, save, to, (uintptr_t)x, x->go, x->control_words, 0);
+	switch_with(in, out, save, to, (uintptr_t)x, x->go, x->control_words);
 	for (int i = 0; i < REGISTERS; i++)
 		cr_expect(in[i] == out[i], "register %d: %#lx became %#lx", i, in[i], out[i]);
 }
@@ -63,19 +66,6 @@ Test(arch, every_register_that_a_function_must_keep_survives_a_bare_switch, .tim
 	exchange(arch_switch_bare);
 }
 
-static uint64_t words(unsigned mxcsr, unsigned x87)
-{
-	return mxcsr | (uint64_t)x87 << 32;
-}
-
-static void set_words(uint64_t w)
-{
-	uint32_t mxcsr = (uint32_t)w;
-	uint16_t x87 = (uint16_t)(w >> 32);
-
-	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
-}
-
 /* ---- messages and the first frame -------------------------------------------------------------*/
 
 static uintptr_t received[4];
@@ -103,7 +93,7 @@ Test(arch, each_side_receives_what_the_other_gave, .timeout = 10)
 /* Not on a stack that AddressSanitizer was told about, which it would mention. */
 __attribute__((__no_sanitize__("address"))) static void give_up(uintptr_t message)
 {
-	set_words(words(0x5f80, 0x0b7f));
+	set_words(ENDING_WORDS);
 	arch_leave(here, message + 1);
 }
 
@@ -115,7 +105,7 @@ Test(arch, a_context_that_gives_up_resumes_another_as_a_switch_does, .timeout = 
 	for (uintptr_t i = 0; i < 1000; i++) {
 		adversarial(in, &random);
 		there = arch_frame(top, give_up, before);
-		cr_expect(switch_with(in, out, &here, there, i, arch_switch, before, 0) == i + 1);
+		cr_expect(switch_with(in, out, &here, there, i, arch_switch, before) == i + 1);
 		cr_expect(memcmp(in, out, sizeof in) == 0, "registers were lost");
 		cr_expect(arch_control_words() == before);
 	}
@@ -123,13 +113,14 @@ Test(arch, a_context_that_gives_up_resumes_another_as_a_switch_does, .timeout = 
 
 static uintptr_t frame_address;
 
-/* movaps faults where the stack is not aligned as the compiler relies on. */
+/* Faults where the stack is not aligned as the compiler relies on. */
 static void store_aligned(uintptr_t value)
 {
-	volatile __m128i on_stack = _mm_set1_epi64x((long long)value);
+	typedef uint64_t two __attribute__((__vector_size__(16)));
+	volatile two on_stack = { value, value };
 
 	frame_address = (uintptr_t)__builtin_frame_address(0);
-	received[0] = (uintptr_t)_mm_cvtsi128_si64(on_stack);
+	received[0] = on_stack[0];
 	for (;;)
 		arch_switch(&there, here, 0);
 }
@@ -140,7 +131,7 @@ Test(arch, a_first_frame_is_aligned_below_any_top, .timeout = 10)
 		char *below = stack + sizeof stack - odd;
 
 		there = arch_frame(below, store_aligned, arch_control_words());
-		cr_expect((char *)there < below && (char *)there >= below - 80);
+		cr_expect((char *)there < below && (char *)there >= below - 15 - FIRST_FRAME_BYTES);
 		arch_switch(&here, there, odd + 1);
 		cr_expect(received[0] == odd + 1);
 		cr_expect(frame_address % 16 == 0, "top - %zu: frame at %#lx", odd, frame_address);
@@ -173,7 +164,7 @@ static struct arch_next start_twice(uintptr_t message)
 	started[second] = message;
 	started_words[second] = arch_control_words();
 	aligned[second] = (uintptr_t)__builtin_frame_address(0) % 16 == 0;
-	set_words(words(0x5f80, 0x0b7f));
+	set_words(ENDING_WORDS);
 	if (second)
 		return (struct arch_next){ here, message + 1 };
 	return (struct arch_next){ stack + sizeof stack / 2 + 1, message + 100 };
@@ -182,7 +173,7 @@ static struct arch_next start_twice(uintptr_t message)
 static uintptr_t start_keeps_registers(void **save, void *entry, uintptr_t message)
 {
 	(void)entry;
-	return arch_start(save, top, start_twice, message, words(0x3f80, 0x077f));
+	return arch_start(save, top, start_twice, message, BEGINNING_WORDS);
 }
 
 Test(arch, what_is_started_gets_its_words_and_says_where_to_go_on, .timeout = 10)
@@ -191,30 +182,19 @@ Test(arch, what_is_started_gets_its_words_and_says_where_to_go_on, .timeout = 10
 	uint64_t before = arch_control_words();
 
 	adversarial(in, &random);
-	switch_with(in, out, &here, NULL, 7, start_keeps_registers, before, 0);
+	switch_with(in, out, &here, NULL, 7, start_keeps_registers, before);
 	for (int i = 0; i < REGISTERS; i++)
 		cr_expect(in[i] == out[i], "register %d: %#lx became %#lx", i, in[i], out[i]);
 	cr_expect(started[0] == 7 && started[1] == 107);
 	cr_expect(aligned[0] && aligned[1]);
-	cr_expect(started_words[0] == words(0x3f80, 0x077f));
-	cr_expect(started_words[1] == words(0x3f80, 0x077f));
+	cr_expect(started_words[0] == BEGINNING_WORDS);
+	cr_expect(started_words[1] == BEGINNING_WORDS);
 	cr_expect(arch_control_words() == before);
 	cr_expect(arch_start(&here, top, start_twice, 1, before) == 102);
 	cr_expect(arch_control_words() == before);
 }
 
 /* ---- control words ----------------------------------------------------------------------------*/
-
-/* Every rounding mode, flush and denormal bit of mxcsr, and rounding and precision of the x87, all
- * with the exceptions masked; n counts through them. */
-static uint64_t nth_words(unsigned n)
-{
-	static const unsigned precisions[] = { 0x000, 0x200, 0x300 };
-	unsigned mxcsr = 0x1f80 | (n & 3) << 13 | (n >> 2 & 1) << 15 | (n >> 3 & 1) << 6;
-	unsigned x87 = 0x7f | precisions[n % 3] | (n >> 4 & 3) << 10;
-
-	return words(mxcsr, x87);
-}
 
 /* What a third is depends on how this context rounds. */
 static double third(void)
@@ -242,7 +222,7 @@ Test(arch, each_context_has_control_words_of_its_own, .timeout = 10)
 {
 	uint64_t before = arch_control_words();
 
-	there = arch_frame(top, other_words, words(0x3f80, 0x077f));
+	there = arch_frame(top, other_words, BEGINNING_WORDS);
 	for (unsigned n = 0; n < 64; n++) {
 		uint64_t mine = nth_words(n);
 
@@ -252,7 +232,7 @@ Test(arch, each_context_has_control_words_of_its_own, .timeout = 10)
 			  arch_control_words());
 	}
 	set_words(before);
-	cr_expect(found_at_entry == words(0x3f80, 0x077f));
+	cr_expect(found_at_entry == BEGINNING_WORDS);
 }
 
 static double third_there;
@@ -268,11 +248,10 @@ static void divide_there(uintptr_t message)
 
 Test(arch, contexts_round_each_in_its_own_direction, .timeout = 10)
 {
-	uint64_t before = arch_control_words(), nearest = before & ~UINT64_C(0x6000);
-	uint64_t up = nearest | 0x4000, down = nearest | 0x2000;
+	uint64_t before = arch_control_words();
 
-	there = arch_frame(top, divide_there, up);
-	set_words(down);
+	there = arch_frame(top, divide_there, rounding_up(before));
+	set_words(rounding_down(before));
 	arch_switch(&here, there, 0);
 	double third_here = third();
 	set_words(before);
@@ -286,7 +265,7 @@ static void bare_side(uintptr_t message)
 {
 	(void)message;
 	shared_words = arch_control_words();
-	arch_switch_bare(&there, here, 0, words(0x5f80, 0x0b7f));
+	arch_switch_bare(&there, here, 0, ENDING_WORDS);
 	after_full = arch_control_words();
 	for (;;)
 		arch_switch_bare(&there, here, 0, arch_control_words());
@@ -296,7 +275,7 @@ Test(arch, a_bare_switch_leaves_the_words_in_force_and_a_full_one_loads_those_it
      .timeout = 10)
 {
 	uint64_t before = arch_control_words();
-	uint64_t mine = words(0x3f80, 0x077f);
+	uint64_t mine = BEGINNING_WORDS;
 
 	there = arch_frame(top, bare_side, before);
 	set_words(mine);
@@ -304,8 +283,8 @@ Test(arch, a_bare_switch_leaves_the_words_in_force_and_a_full_one_loads_those_it
 	cr_expect(shared_words == mine, "a bare switch loaded %#lx", shared_words);
 	cr_expect(arch_control_words() == mine);
 	arch_switch(&here, there, 0);
-	cr_expect(after_full == words(0x5f80, 0x0b7f), "a full switch loaded %#lx", after_full);
+	cr_expect(after_full == ENDING_WORDS, "a full switch loaded %#lx", after_full);
 	/* The bare one that came back did not load ours. */
-	cr_expect(arch_control_words() == words(0x5f80, 0x0b7f));
+	cr_expect(arch_control_words() == ENDING_WORDS);
 	set_words(before);
 }

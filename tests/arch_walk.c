@@ -1,14 +1,13 @@
 /* What unwinders make of a context, and of every single instruction of the switch. */
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <ucontext.h>
 #include <unwind.h>
 
 #include "arch.h"
 #include "law.h"
 #include "registers.h"
+#include "steps.h"
 
 static _Alignas(64) char stack[128 * 1024];
 static void *here, *there;
@@ -26,7 +25,7 @@ struct walk {
 
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *argument)
 {
-	static const int dwarf[REGISTERS] = { 3, 6, 12, 13, 14, 15 }; /* psABI, figure 3.36 */
+	static const int dwarf[REGISTERS] = REGISTERS_DWARF;
 	struct walk *w = argument;
 
 	if (w->frames == FRAMES_MOST)
@@ -76,13 +75,12 @@ static void walk_at(uintptr_t depth)
 	}
 }
 
-/* The trampoline: the address one past its nop, as a first frame has it, leads there. */
+/* The trampoline: the address right behind its nop, as a first frame has it, leads there. */
 static void *arch_entry(void)
 {
-	char memory[128];
-	void **frame = arch_frame(memory + sizeof memory, walk_at, 0);
+	char memory[256];
 
-	return function_of((uintptr_t)frame[7]);
+	return function_of(first_instruction(arch_frame(memory + sizeof memory, walk_at, 0)));
 }
 
 Test(arch_walk, a_walk_from_any_depth_ends_at_the_entry, .timeout = 10)
@@ -104,7 +102,7 @@ Test(arch_walk, a_walk_from_any_depth_ends_at_the_entry, .timeout = 10)
 	}
 }
 
-/* Single steps: a trap after every instruction of a switch, and a walk from each. What must be
+/* Single steps: a stop before every instruction of a switch, and a walk from each. What must be
  * there is
  *
  *	before the exchange of stacks		after it
@@ -117,19 +115,12 @@ static struct {
 	struct walk walk;
 	uint64_t loaded[2][REGISTERS]; /* 0: on the test's own stack, 1: on the context's */
 	unsigned steps, first_frames;
-	bool inside;
 	unsigned wrong_caller, wrong_registers, wrong_end, both_sides;
 } stepping;
 
 static bool on_stack(uintptr_t sp)
 {
 	return sp - (uintptr_t)stack <= sizeof stack;
-}
-
-static bool is_switch(const void *function)
-{
-	return function == (void *)arch_switch || function == (void *)arch_switch_bare ||
-	       function == (void *)arch_leave;
 }
 
 /* The frame that was interrupted: the one whose ip is exactly there. */
@@ -142,12 +133,11 @@ static unsigned interrupted_frame(const struct walk *w, uintptr_t pc)
 	return f;
 }
 
-/* Sets the trap flag itself; traps before the first instruction of the switch do not count. Not on
- * a stack that AddressSanitizer was told about, which it would mention. */
+/* Not on a stack that AddressSanitizer was told about, which it would mention. */
 __attribute__((__no_sanitize__("address"))) static void give_up(uintptr_t message)
 {
 	(void)message;
-	__asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+	steps_arm(arch_leave);
 	arch_leave(here, 0);
 }
 
@@ -173,29 +163,18 @@ static void check_walk(const struct walk *w, unsigned caller, bool away)
 /* The switch keeps nothing below its stack pointer: rules that still look there are stale. */
 __attribute__((__no_sanitize__("address", "thread"))) static void wipe_below(uintptr_t sp)
 {
-	for (int i = 1; i <= 8; i++)
+	for (int i = 1; i <= FIRST_FRAME_BYTES / 8; i++)
 		((volatile uint64_t *)sp)[-i] = 0xdddddddddddddddd;
 }
 
-static void step(int signal, siginfo_t *info, void *context)
+static void step(uintptr_t pc, uintptr_t sp)
 {
-	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
-	uintptr_t pc = (uintptr_t)m->gregs[REG_RIP];
-	bool away = on_stack((uintptr_t)m->gregs[REG_RSP]);
+	bool away = on_stack(sp);
 	unsigned frame;
 
-	(void)signal, (void)info;
-	if (!is_switch(function_of(pc + 1))) {
-		/* Not there yet, or through: then the steps end. */
-		if (stepping.inside)
-			m->gregs[REG_EFL] &= ~(greg_t)0x100;
-		stepping.inside = false;
-		return;
-	}
-	stepping.inside = true;
 	stepping.steps++;
 	stepping.both_sides |= 1u << away;
-	wipe_below((uintptr_t)m->gregs[REG_RSP]);
+	wipe_below(sp);
 	walk(&stepping.walk);
 	frame = interrupted_frame(&stepping.walk, pc);
 	if (frame + 1 >= stepping.walk.frames)
@@ -217,23 +196,20 @@ static void step_there(uintptr_t message)
 
 	for (;;) {
 		adversarial(stepping.loaded[1], &random);
-		switch_with(stepping.loaded[1], out, &there, here, 0, x->go, x->control_words, 1);
+		steps_arm(x->go);
+		switch_with(stepping.loaded[1], out, &there, here, 0, x->go, x->control_words);
 	}
 }
 
 static void begin(void)
 {
-	static char alternate[256 * 1024];
-	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
-	sigaltstack(&(stack_t){ .ss_sp = alternate, .ss_size = sizeof alternate }, NULL);
-	sigaction(SIGTRAP, &action, NULL);
+	steps_begin(step);
 	walk(&stepping.walk); /* the first one of a process may load and allocate */
 }
 
 static void end(void)
 {
-	sigaction(SIGTRAP, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+	steps_end();
 	cr_expect(stepping.both_sides == 3);
 	cr_expect(stepping.wrong_caller == 0, "%u name another caller", stepping.wrong_caller);
 	cr_expect(stepping.wrong_registers == 0, "%u find wrong registers",
@@ -250,8 +226,9 @@ static void walks_are_right_at_every_instruction(const void *go)
 	there = arch_frame(top, step_there, x.control_words);
 	for (unsigned i = 0; i < 3; i++) {
 		adversarial(stepping.loaded[0], &random);
+		steps_arm(go);
 		switch_with(stepping.loaded[0], out, &here, there, (uintptr_t)&x, go,
-			    x.control_words, 1);
+			    x.control_words);
 	}
 	end();
 	/* Three switches there and three back, alike, of 15 instructions or more. */
@@ -276,7 +253,7 @@ Test(arch_walk, walks_are_right_at_every_instruction_of_giving_up, .timeout = 60
 	begin();
 	there = arch_frame(top, give_up, arch_control_words());
 	adversarial(stepping.loaded[0], &random);
-	switch_with(stepping.loaded[0], out, &here, there, 0, arch_switch, 0, 0);
+	switch_with(stepping.loaded[0], out, &here, there, 0, arch_switch, 0);
 	end();
 	cr_expect(stepping.steps >= 10, "%u steps", stepping.steps);
 }

@@ -3,10 +3,11 @@
 
 	tests/elf.py CC ASSEMBLY SHARED_LIBRARY
 
-No executable stack; symbols hidden, with types and sizes, and no others; unwind tables; in a build
-with -fcf-protection indirect branch tracking is promised (and kept: every function begins with
-endbr64), the shadow stack is not. Ends with 0, with 1 and a line per finding, or with 77 without
-readelf.
+No executable stack; symbols hidden, with types and sizes, and no others; unwind tables. In a build
+that asks for protected branches (-fcf-protection, -mbranch-protection) the object promises landing
+pads, on AArch64 signed return addresses too, and keeps to it: every function begins with one. It
+never promises to work with a shadow stack, which the switch does not exchange. Ends with 0, with 1
+and a line per finding, or with 77 without readelf.
 """
 import os
 import re
@@ -18,6 +19,12 @@ import tempfile
 FUNCTIONS = ("arch_control_words", "arch_frame", "arch_leave", "arch_start", "arch_switch",
              "arch_switch_bare")
 OWN = ("arch_entry",)  # local
+# Of each processor: plain and protected builds, what the note says then, what functions begin with.
+PROTECTION = {
+    "x86_64": ("-fcf-protection=none", "-fcf-protection=full", "IBT", ("endbr64",)),
+    "aarch64": ("-mbranch-protection=none", "-mbranch-protection=standard", "BTI, PAC",
+                ("bti", "paciasp")),
+}
 
 
 def output(*command):
@@ -47,7 +54,7 @@ def symbols(path):
     return found
 
 
-def check_object(path, protected):
+def check_object(path):
     found = sections(path)
     if ".note.GNU-stack" not in found:
         yield "no .note.GNU-stack: the program would get an executable stack"
@@ -65,23 +72,21 @@ def check_object(path, protected):
         if name in OWN and binding != "LOCAL":
             yield f"{name}: {binding}"
     for name, (_, kind, binding, _) in names.items():
-        if binding == "GLOBAL" or kind not in ("SECTION", "FILE"):
+        mapping = re.fullmatch(r"\$[dx]", name)  # AArch64: where code and data begin
+        if binding == "GLOBAL" or (kind not in ("SECTION", "FILE") and not mapping):
             yield f"{name}: a symbol too many"
-    yield from check_protection(path, protected)
 
 
-def check_protection(path, protected):
+def check_protection(path, protected, feature, pads, objdump):
     notes = output("readelf", "-nW", path)
-    feature = re.search(r"x86 feature: (.*)", notes)
-    said = feature.group(1) if feature else ""
-    if "SHSTK" in said:
-        yield "it says that it works with a shadow stack, which the switch does not exchange"
-    if ("IBT" in said) != protected:
-        yield f"indirect branch tracking: it says \"{said}\""
-    code = output("objdump", "-d", "--no-show-raw-insn", path)
+    found = re.search(r"(?:x86|AArch64) feature: (.*)", notes)
+    said = found.group(1) if found else ""
+    if said != (feature if protected else ""):
+        yield f"the note says \"{said}\""
+    code = output(objdump, "-d", "--no-show-raw-insn", path)
     starts = re.findall(r"^[0-9a-f]+ <(\w+)>:\n[^\t]*\t(\w+)", code, re.M)
     for name, instruction in starts:
-        if name in FUNCTIONS and (instruction == "endbr64") != protected:
+        if name in FUNCTIONS and (instruction in pads) != protected:
             yield f"{name} begins with {instruction}"
     if not {name for name, _ in starts}.issuperset(FUNCTIONS):
         yield f"functions in the disassembly: {starts}"
@@ -102,15 +107,20 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     cc, source, library = sys.argv[1:]
-    for tool in ("readelf", "objdump", "nm"):
+    plain, protected, feature, pads = next(
+        value for name, value in PROTECTION.items() if os.path.basename(source).startswith(name))
+    objdump = cc[:-len("gcc")] + "objdump" if cc.endswith("-gcc") else "objdump"
+    for tool in ("readelf", objdump, "nm"):
         if not shutil.which(tool):
             print(f"skipped: there is no {tool}")
             sys.exit(77)
+    findings = []
     with tempfile.TemporaryDirectory() as folder:
-        plain = assemble(cc, source, ["-fcf-protection=none"], folder)
-        findings = [f"plain: {text}" for text in check_object(plain, False)]
-        protected = assemble(cc, source, ["-fcf-protection=full"], folder)
-        findings += [f"protected: {text}" for text in check_object(protected, True)]
+        for flag in plain, protected:
+            path = assemble(cc, source, [flag], folder)
+            findings += [f"{flag}: {text}" for text in (
+                *check_object(path),
+                *check_protection(path, flag == protected, feature, pads, objdump))]
     findings += check_library(library)
     print("\n".join(findings) or "all is said as it is")
     sys.exit(1 if findings else 0)

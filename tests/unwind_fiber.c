@@ -8,6 +8,7 @@
 
 #include "arch.h"
 #include "law.h"
+#include "processor.h"
 
 enum { FRAMES_MOST = 256 };
 
@@ -39,10 +40,10 @@ static void never_called(uintptr_t message)
 /* Where contexts begin: a first frame's return address leads there. */
 static void *arch_entry(void)
 {
-	char memory[128];
-	void **frame = arch_frame(memory + sizeof memory, never_called, 0);
+	char memory[256];
+	void *context = arch_frame(memory + sizeof memory, never_called, 0);
 
-	return _Unwind_FindEnclosingFunction(frame[7]);
+	return _Unwind_FindEnclosingFunction((void *)first_instruction(context));
 }
 
 static __attribute__((__noinline__)) int descend(struct walk *w, unsigned depth)

@@ -1,19 +1,17 @@
 /* registers.h - a call with chosen values in the registers that a function must preserve.
- * x86-64. */
+ * processor.h says which they are. */
 #ifndef TESTS_REGISTERS_H
 #define TESTS_REGISTERS_H
 
 #include <stdint.h>
 
 #include "law.h"
-
-enum { RBX, RBP, R12, R13, R14, R15, REGISTERS };
+#include "processor.h"
 
 /* Loads `in` into the registers, calls `go`, which is arch_switch or arch_switch_bare (the first
- * does not look at control_words), and stores what they hold afterwards into `out`. With step = 1
- * the trap flag is set right before the call, with 0 it is not. */
+ * does not look at control_words), and stores what they hold afterwards into `out`. */
 uintptr_t switch_with(const uint64_t in[REGISTERS], uint64_t out[REGISTERS], void **save, void *to,
-		      uintptr_t message, const void *go, uint64_t control_words, uint64_t step);
+		      uintptr_t message, const void *go, uint64_t control_words);
 
 /* Values that would show a register lost, swapped, truncated or sign-extended. */
 static inline void adversarial(uint64_t registers[REGISTERS], uint64_t *random)

@@ -14,11 +14,11 @@
 
 	.text
 
-/* uintptr_t switch_with(in, out, save, to, message, go, control_words, step)
+/* uintptr_t switch_with(in, out, save, to, message, go, control_words)
  *	rdi rsi	in, out
  *	rdx rcx r8	save, to, message: rdi rsi rdx of the callee
  *	r9	go
- *	stack	control_words, step; 64 and 72 above rsp where they are read
+ *	stack	control_words; 64 above rsp where it is read
  *	rax	what the callee returned */
 	.globl	switch_with
 	.type	switch_with, @function
@@ -46,13 +46,6 @@ switch_with:
 	movq	%rcx, %rsi
 	movq	%r8, %rdx
 	movq	64(%rsp), %rcx
-	movq	72(%rsp), %r8
-	shlq	$8, %r8			/* TF is bit 8 of the flags */
-	pushfq
-	.cfi_adjust_cfa_offset 8
-	orq	%r8, (%rsp)
-	popfq				/* the first trap comes after the next instruction */
-	.cfi_adjust_cfa_offset -8
 	call	*%r9
 	popq	%rsi
 	.cfi_adjust_cfa_offset -8
