@@ -47,6 +47,13 @@ int kick_signal(void)
 	return number > 0 ? number : 0;
 }
 
+int kick_chosen(void)
+{
+	int number = atomic_load_explicit(&chosen, memory_order_acquire);
+
+	return number > 0 ? number : 0;
+}
+
 void kick_allow(void)
 {
 	int number = kick_signal();

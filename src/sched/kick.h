@@ -7,6 +7,8 @@
 
 /* The signal that does it, installed at the first call. 0: the program uses them all. */
 int kick_signal(void);
+/* The same, but without installing it: 0 also if it was not needed so far. */
+int kick_chosen(void);
 /* The calling thread lets itself be kicked. */
 void kick_allow(void);
 /* The thread must be alive. A kick that comes just before the system call is lost: repeat. */

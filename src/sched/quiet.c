@@ -50,8 +50,17 @@ static bool only_our_threads(const struct runtime *rt)
 	return os_threads() == rt->workers + helpers;
 }
 
+static _Atomic int outsiders;
+
+void wait_from_outside(int change)
+{
+	atomic_fetch_add_explicit(&outsiders, change, memory_order_relaxed);
+}
+
 static bool is_stuck(const struct runtime *rt)
 {
+	if (atomic_load_explicit(&outsiders, memory_order_relaxed) > 0)
+		return false;
 	if ((rt->options.flags & FIBER_NO_DEADLOCK) || !nothing_in_flight(rt))
 		return false;
 	if (helpers_busy() != 0) /* before the inboxes: see helpers.h */

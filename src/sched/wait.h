@@ -145,6 +145,10 @@ int wait_park(struct fiber *self, int64_t until);
 bool wait_claim(struct fiber *, uint64_t ticket, unsigned index);
 void wait_wake(struct fiber *);
 
+/* +1: from now on something outside of all fibers - a thread of the library's own - may wake one,
+ * so that no deadlock is found; -1: no more. Any thread. */
+void wait_from_outside(int change);
+
 /* ---- a fiber's end, in a select ---------------------------------------------------------------*/
 /* What a claim by the end of a fiber gives as index. */
 enum { WAIT_JOINED = 0xfffff };
