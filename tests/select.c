@@ -298,7 +298,7 @@ static int result_alone(fiber_case_t c)
 static int nonsense(void *arg)
 {
 	fiber_chan_t *a = chan_of(sizeof(int), 0);
-	fiber_case_t odd = {.op = FIBER_OP_JOIN + 1}, less = {.op = -1}, none = {0};
+	fiber_case_t odd = {.op = FIBER_OP_FUTURE + 1}, less = {.op = -1}, none = {0};
 
 	(void)arg;
 	cr_expect(fiber_select(NULL, 1) == -EINVAL && fiber_select_now(NULL, 1) == -EINVAL);

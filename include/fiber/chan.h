@@ -9,6 +9,7 @@
  * get -EPIPE at once. Nobody has to close a channel. */
 #ifndef FIBER_CHAN_H
 #define FIBER_CHAN_H
+#include <fiber/future.h>
 #include <fiber/io.h>
 #ifdef __cplusplus
 extern "C" {
@@ -63,30 +64,34 @@ int fiber_chan_close(fiber_chan_t *chan);
 size_t fiber_chan_count(const fiber_chan_t *chan);
 
 /* ---- select --------------------------------------------------------------------------------- */
-enum { FIBER_OP_NONE, FIBER_OP_SEND, FIBER_OP_RECV, FIBER_OP_READY, FIBER_OP_JOIN };
+enum { FIBER_OP_NONE, FIBER_OP_SEND, FIBER_OP_RECV, FIBER_OP_READY, FIBER_OP_JOIN,
+       FIBER_OP_FUTURE };
 
 typedef struct fiber_case {
 	int           op;       /* FIBER_OP_NONE: left out this time */
 	int           result;   /* of the case that won: 0, -EPIPE; events; the joined fiber's
-	                         * result */
+	                         * result; 0 or the future's error */
 	fiber_chan_t *chan;     /* SEND, RECV */
-	void         *item;     /* ... from where, or to where (RECV: may be NULL) */
+	void         *item;     /* ... from where, or to where (RECV: may be NULL); FUTURE: to
+	                         * where, a void **, or NULL */
 	fiber_fd      fd;       /* READY */
 	short         events;   /* ... POLLIN, POLLOUT, POLLPRI */
 	fiber_t       fiber;    /* JOIN */
+	fiber_future_t *future; /* FUTURE */
 } fiber_case_t;
 
-#define FIBER_SEND(c, p)   { FIBER_OP_SEND, 0, (c), (void *)(p), 0, 0, {0} }
-#define FIBER_RECV(c, p)   { FIBER_OP_RECV, 0, (c), (p), 0, 0, {0} }
-#define FIBER_READY(f, e)  { FIBER_OP_READY, 0, NULL, NULL, (f), (e), {0} }
-#define FIBER_JOINED(f)    { FIBER_OP_JOIN, 0, NULL, NULL, 0, 0, (f) }
+#define FIBER_SEND(c, p)   { FIBER_OP_SEND, 0, (c), (void *)(p), 0, 0, {0}, NULL }
+#define FIBER_RECV(c, p)   { FIBER_OP_RECV, 0, (c), (p), 0, 0, {0}, NULL }
+#define FIBER_READY(f, e)  { FIBER_OP_READY, 0, NULL, NULL, (f), (e), {0}, NULL }
+#define FIBER_JOINED(f)    { FIBER_OP_JOIN, 0, NULL, NULL, 0, 0, (f), NULL }
+#define FIBER_FUTURE(f, p) { FIBER_OP_FUTURE, 0, NULL, (p), 0, 0, {0}, (f) }
 
 /* Waits until one of n cases can go, and does it: exactly one. Among several that can, each has the
  * same chance. The losers leave nothing behind: nothing was sent, received or joined. A case on a
  * closed channel can go, with result -EPIPE; so can one that makes no sense (no channel; a bad
  * descriptor; no events, or others than those three; no such fiber, the caller itself, or one that
- * somebody else joins), with that error as its result. A case does not meet another of the same
- * select.
+ * somebody else joins; no future), with that error as its result. A case does not meet another of
+ * the same select.
  *
  * May park. A cancellation point.
  *
