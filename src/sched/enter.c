@@ -7,14 +7,6 @@
 #include "sched/overflow.h"
 #include "sched/worker.h"
 
-/* In every C++ runtime that follows the Itanium ABI; nowhere in a program without C++. */
-extern void *__cxa_get_globals(void) __attribute__((__weak__));
-
-bool worker_has_exceptions(void)
-{
-	return __cxa_get_globals != NULL;
-}
-
 /* AddressSanitizer is told which stack it arrives on: for the loop, the thread's own. */
 static void find_own_stack(struct cold *cold)
 {
@@ -35,7 +27,7 @@ static void find_own_stack(struct cold *cold)
 static void become(struct worker *w)
 {
 	worker_set_self(w);
-	w->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
+	w->exceptions = exceptions_here();
 	w->loop_cold.sanitizer = sanitize_current();
 	find_own_stack(&w->loop_cold);
 	worker_show(w, &w->loop);

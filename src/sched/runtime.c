@@ -39,7 +39,7 @@ static void set_up(struct runtime *rt, const fiber_options_t *o)
 	if (rt->workers > MOST_WORKERS)
 		rt->workers = MOST_WORKERS;
 	rt->fiber_flags = (o->flags & FIBER_ALL_ROAM ? F_ROAM : 0) |
-			  (worker_has_exceptions() ? F_EXCEPTIONS : 0);
+			  (exceptions_exist() ? F_EXCEPTIONS : 0);
 	rt->control_words = arch_control_words();
 	rt->test_move = move && *move == '1' && rt->workers > 1;
 	list_init(&rt->idle);

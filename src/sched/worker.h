@@ -7,6 +7,7 @@
 
 #include "arch.h"
 #include "os/deque.h"
+#include "os/exceptions.h"
 #include "os/spin.h"
 #include "poller/poller.h"
 #include "sched/fiber.h"
@@ -17,12 +18,6 @@ enum {
 	                         * world */
 	OLDEST_WAITS_NS = 5 * 1000 * 1000,
 	NEXT_IN_A_ROW = 16,     /* fibers that may jump the queue one after the other */
-};
-
-/* What C++ keeps a thread of the exceptions it handles (Itanium ABI 2.2.2: __cxa_eh_globals). */
-struct exceptions {
-	void *caught;
-	uintptr_t uncaught;
 };
 
 struct queue {
@@ -228,8 +223,6 @@ void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
 /* ---- enter.c: a worker's thread ---------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
 void worker_run(struct worker *w);
-/* Is there C++ in this program? */
-bool worker_has_exceptions(void);
 
 /* ---- info.c -----------------------------------------------------------------------------------*/
 /* SIGQUIT asked for a dump: one worker writes it. */
