@@ -42,6 +42,7 @@ NOINLINE struct worker *worker_self(void)
 void worker_set_self(struct worker *w)
 {
 	worker_mine = w;
+	stack_cache_lend(w ? &w->stacks : NULL);
 }
 
 /* ---- posting: any thread ----------------------------------------------------------------------*/

@@ -9,6 +9,7 @@
  *
  * Trimming is by low water: as many as were in the cache at every moment since the last time. */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "os/memory.h"
 #include "os/os.h"
@@ -65,6 +66,46 @@ void stack_put_cold(struct stack_cache *cache, struct stack *s)
 	stack_pile_push(cache, s);
 	if (cache->count > SPARE && stack_store_wants())
 		stack_store_fill(cache, cache->count - SPARE);
+}
+
+/* ---- whose cache? -----------------------------------------------------------------------------*/
+static __thread struct stack_cache *lent;
+
+void stack_cache_lend(struct stack_cache *cache)
+{
+	lent = cache;
+}
+
+NOINLINE int stack_get_here(size_t bytes, struct stack **out)
+{
+	int size = stack_size_of(bytes), r;
+
+	if (lent)
+		return stack_get(lent, bytes, out);
+	r = size < 0 ? size : stack_store_get(size, NULL, out);
+	if (r == 0)
+		sanitize_fresh((*out)->bottom, (*out)->bytes);
+	return r;
+}
+
+/* Without a cache there is none to count in, nor a worker that trims when it is idle. */
+static bool is_due(void)
+{
+	static _Atomic unsigned puts;
+
+	return atomic_fetch_add_explicit(&puts, 1, memory_order_relaxed) % PUTS_LEAST == 0;
+}
+
+NOINLINE void stack_put_here(struct stack *s)
+{
+	if (lent) {
+		stack_put(lent, s);
+		return;
+	}
+	s->owner = NULL;
+	if (s->bytes >= ODD_DEEP || is_due())
+		give_back_deep(s);
+	stack_store_put(s);
 }
 
 size_t stack_cache_trim(struct stack_cache *cache, size_t most)

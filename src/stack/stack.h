@@ -31,7 +31,8 @@ struct stack {
 	struct list link;   /* in a cache while nobody uses it */
 	char *bottom;       /* lowest usable address: the guard ends here */
 	size_t bytes;       /* usable, from bottom up to this struct */
-	void *owner;        /* whoever holds it, for the overflow report; NULL: nobody */
+	void *owner;        /* whoever holds it, for the overflow report: a fiber, or a generator
+	                     * (gen/gen.h); NULL: nobody */
 	uint32_t mapping;   /* which mapping, and which slot of it */
 	uint32_t slot;
 	bool odd;           /* of another size than the default: never in a thread's cache */
@@ -92,6 +93,13 @@ static inline void stack_put(struct stack_cache *cache, struct stack *s)
 	cache->free.next = &s->link;
 	cache->count++;
 }
+
+/* The same with the calling thread's cache, if it has lent one, else with the process-wide
+ * store. */
+int stack_get_here(size_t bytes, struct stack **out);
+void stack_put_here(struct stack *);
+/* From here on, for the calling thread; NULL: no longer. */
+void stack_cache_lend(struct stack_cache *);
 
 /* Gives memory of stacks that were not needed since the last call back to the kernel; at most
  * `most` of them, coldest first: of this cache, then of the process-wide store. Returns how many.

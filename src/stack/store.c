@@ -130,7 +130,7 @@ static struct stack *take_warm(int size, struct stack_cache *cache)
 	struct shelf *shelf = &shelves[size];
 	struct stack *s = stack_pile_hottest(&shelf->pile);
 
-	for (int i = 0; size == 0 && i < REFILL && shelf->pile.count; i++)
+	for (int i = 0; cache && size == 0 && i < REFILL && shelf->pile.count; i++)
 		stack_pile_push_coldest(cache, stack_pile_hottest(&shelf->pile));
 	note_piled(shelf);
 	return s;

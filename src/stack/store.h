@@ -6,10 +6,10 @@
 #include "stack/stack.h"
 
 /* A stack of this size (size.h). A warm one if there is; then of the default size a few more go to
- * `cache`. -ENOMEM. */
+ * `cache`, unless that is NULL. -ENOMEM. */
 int stack_store_get(int size, struct stack_cache *cache, struct stack **out);
 
-/* An odd one, warm. */
+/* A warm one. */
 void stack_store_put(struct stack *);
 
 /* Does the pile of default-sized stacks ask for some? A glance without the lock. */
