@@ -16,6 +16,7 @@
 #ifndef FB_ARCH_H
 #define FB_ARCH_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 /* The control words as one opaque value, as this thread has them now. */
@@ -34,6 +35,17 @@ uintptr_t arch_switch(void **save, void *to, uintptr_t message);
  * loads none (3 ns less). `control_words` is what both run with; it is stored, so that a full
  * switch may come back to this context. */
 uintptr_t arch_switch_bare(void **save, void *to, uintptr_t message, uint64_t control_words);
+
+/* For two contexts that take turns, each from a place of its own, as a generator and its resumer
+ * do: the switch is left by a jump, and is the last thing that its caller does, so no return of
+ * either side is mispredicted. Between many contexts of one place arch_switch is faster. Whoever
+ * may take this context next is told by `value` in *word, stored with release once it is saved.
+ * Returns the message that somebody hops back with, as an int: a conversion would be something to
+ * do after the call. Not every ABI has these (src/gen/turn.h). */
+int arch_hop(void **save, void *to, uintptr_t message, _Atomic uint32_t *word, uint32_t value);
+/* Saves and loads no control words. Only between contexts that are left by this one always. */
+int arch_hop_bare(void **save, void *to, uintptr_t message, _Atomic uint32_t *word,
+		  uint32_t value);
 
 /* Goes on in `to` and gives this context up: saves nothing, so it costs less than a switch. */
 _Noreturn void arch_leave(void *to, uintptr_t message);

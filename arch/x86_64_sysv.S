@@ -153,6 +153,57 @@
 	ret
 	end	arch_switch_bare
 
+	/* Left by a jump, so that the other side's call is not matched by this side's return. It
+	 * needs no endbr64 at the other end: where jumps are tracked, it is a ret after all. */
+	.macro	leave_by_jump
+#if defined(__CET__) && (__CET__ & 1)
+	ret
+#else
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	jmpq	*-8(%rsp)		/* the red zone is ours (psABI 3.2.2) */
+#endif
+	.endm
+
+/* int arch_hop(void **save, void *to, uintptr_t message, _Atomic uint32_t *word, uint32_t value)
+ *	rdi rsi rdx rax	as above
+ *	rcx	the word that says whose this context is
+ *	r8d	what it says from now on; on this processor every store is a release */
+	function arch_hop
+	save_registers
+	subq	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	stmxcsr	CONTROL(%rsp)
+	fnstcw	CONTROL + 4(%rsp)
+	movq	%rdx, %rax
+	movq	%rsp, (%rdi)
+	movq	%rsi, %rsp		/* the exchange */
+	movl	%r8d, (%rcx)
+	ldmxcsr	CONTROL(%rsp)
+	fldcw	CONTROL + 4(%rsp)
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	restore_registers
+	leave_by_jump
+	end	arch_hop
+
+/* int arch_hop_bare(void **save, void *to, uintptr_t message, _Atomic uint32_t *word,
+ *		     uint32_t value)
+ *	as arch_hop; the slot of the control words is nobody's */
+	function arch_hop_bare
+	save_registers
+	subq	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	movq	%rdx, %rax
+	movq	%rsp, (%rdi)
+	movq	%rsi, %rsp		/* the exchange */
+	movl	%r8d, (%rcx)
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	restore_registers
+	leave_by_jump
+	end	arch_hop_bare
+
 /* _Noreturn void arch_leave(void *to, uintptr_t message)
  *	rdi	the context to resume
  *	rsi	the word for it

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-FUNCTIONS = ("arch_control_words", "arch_frame", "arch_leave", "arch_start", "arch_switch",
-             "arch_switch_bare")
+FUNCTIONS = ("arch_control_words", "arch_frame", "arch_hop", "arch_hop_bare", "arch_leave",
+             "arch_start", "arch_switch", "arch_switch_bare")
 OWN = ("arch_entry",)  # local
 # Of each processor: plain and protected builds, what the note says then, what functions begin with.
 PROTECTION = {
