@@ -58,6 +58,22 @@ INLINE bool atomic_cas64(_Atomic uint64_t *word, uint64_t *expected, uint64_t de
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
+INLINE bool atomic_cas32(_Atomic uint32_t *word, uint32_t *expected, uint32_t desired)
+{
+	if (os_alone()) {
+		uint32_t now = atomic_load_explicit(word, memory_order_relaxed);
+
+		if (now != *expected) {
+			*expected = now;
+			return false;
+		}
+		atomic_store_explicit(word, desired, memory_order_relaxed);
+		return true;
+	}
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_acq_rel, memory_order_acquire);
+}
+
 INLINE uint64_t atomic_swap64(_Atomic uint64_t *word, uint64_t value)
 {
 	if (os_alone()) {

@@ -47,6 +47,16 @@ static inline void sanitize_arrive(void *fake)
 #endif
 }
 
+/* The same, and tells which stack was left. */
+static inline void sanitize_arrive_from(void *fake, const void **bottom, size_t *bytes)
+{
+#if defined(FB_ASAN)
+	__sanitizer_finish_switch_fiber(fake, bottom, bytes);
+#else
+	(void)fake, (void)bottom, (void)bytes;
+#endif
+}
+
 /* A stack that ended by a switch and not by returning leaves its frames poisoned. */
 static inline void sanitize_fresh(void *bottom, size_t bytes)
 {

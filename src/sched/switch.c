@@ -31,12 +31,19 @@ NO_SANITIZE_THREAD struct worker *switch_unusual(struct worker *w, struct fiber 
 	if (w->exceptions)
 		kept = *w->exceptions;
 #if defined(FB_TSAN)
+	/* Inside a generator the context is that one's, until we are back. */
+	void *own = fiber_cold(me)->sanitizer;
+
+	fiber_cold(me)->sanitizer = sanitize_current();
 	sanitize_switch(fiber_cold(to)->sanitizer);
 #endif
 	if (me->flags & to->flags & F_NO_FPU)
 		*message = arch_switch_bare(&me->sp, to->sp, *message, w->control_words);
 	else
 		*message = arch_switch(&me->sp, to->sp, *message);
+#if defined(FB_TSAN)
+	fiber_cold(me)->sanitizer = own;
+#endif
 	if (me->flags & F_ROAM)
 		w = worker_self();
 	if (w->exceptions)

@@ -1,0 +1,220 @@
+/* gen.c - generators. gen.h says who may do what when ("turns"), turn.h how the stacks are
+ * exchanged.
+ *
+ * Who resumes is found by a claim, one CAS, so that of two at the same moment one is refused; it
+ * costs a locked instruction where the process has more threads than one. Everything else of a turn
+ * is plain loads and stores.
+ *
+ * Whether a caller is inside a generator is seen by its stack pointer, exactly: so no thread and no
+ * fiber needs to keep which generator it runs, and no switch between fibers has to carry that
+ * along. */
+#include "gen/gen.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "arch.h"
+#include "gen/turn.h"
+#include "os/atomic.h"
+#include "os/sanitize.h"
+
+enum { RETURNED = 0, YIELDED = 1 }; /* what fiber_gen_resume says */
+
+/* ---- who is inside ----------------------------------------------------------------------------*/
+static const struct stack *stack_of(const void *address)
+{
+	struct stack *s;
+
+	return stack_locate(address, &s) == STACK_INSIDE ? s : NULL;
+}
+
+const struct stack *gen_base(const struct fiber_gen *g)
+{
+	const struct stack *s = NULL;
+
+	while (g && gen_is_running(g)) {
+		s = stack_of(g->resumer);
+		g = s ? gen_of(s) : NULL;
+	}
+	return s;
+}
+
+/* Is `address`, in a frame of the caller's, on the stack of g or of one nested in it? */
+static bool is_inside(const struct fiber_gen *g, const void *address)
+{
+	const struct stack *s = stack_of(address);
+	const struct fiber_gen *inner = s ? gen_of(s) : NULL;
+
+	while (inner && inner != g) {
+		s = stack_of(inner->resumer);
+		inner = s ? gen_of(s) : NULL;
+	}
+	return inner != NULL;
+}
+
+/* ---- turns ------------------------------------------------------------------------------------*/
+NOINLINE void gen_swap_exceptions(struct fiber_gen *g)
+{
+	struct exceptions *here = exceptions_here();
+	struct exceptions was = *here;
+
+	*here = g->exceptions;
+	g->exceptions = was;
+}
+
+/* Acquire: pairs with the release that ended the last turn. */
+static inline bool change(struct fiber_gen *g, uint32_t from, uint32_t to)
+{
+	return atomic_cas32(&g->state, &from, to);
+}
+
+/* It was not suspended. */
+static COLD int refuse(struct fiber_gen *g, void **out)
+{
+	uint32_t state = atomic_load_explicit(&g->state, memory_order_acquire);
+
+	switch ((enum gen_state)state) {
+	case GEN_DONE:
+		if (out)
+			*out = g->result;
+		return RETURNED;
+	case GEN_RUNNING:
+		return is_inside(g, __builtin_frame_address(0)) ? -EDEADLK : -EBUSY;
+	case GEN_SUSPENDED: /* by now; a moment ago somebody else had it */
+		return -EBUSY;
+	case GEN_GONE:
+		return -EINVAL;
+	}
+	unreachable();
+}
+
+PUBLIC int fiber_gen_resume(fiber_gen_t *g, void *in, void **out)
+{
+	if (unlikely(!g))
+		return -EINVAL;
+	if (unlikely(!change(g, GEN_SUSPENDED, GEN_RUNNING)))
+		return refuse(g, out);
+	g->out_to = out ? out : &g->nowhere;
+	g->in = in;
+	*g->in_to = in;
+	return gen_turn_in(g);
+}
+
+PUBLIC int fiber_gen_yield(fiber_gen_t *g, void *value, void **in)
+{
+	if (unlikely(!g))
+		return -EINVAL;
+	if (unlikely(!gen_contains(g, __builtin_frame_address(0))))
+		return -EPERM;
+	if (unlikely(g->message))
+		return (int)g->message;
+	g->in_to = in ? in : &g->nowhere;
+	*g->out_to = value;
+	return gen_turn_out(g, YIELDED, GEN_SUSPENDED);
+}
+
+PUBLIC void *fiber_gen_received(const fiber_gen_t *g)
+{
+	return g ? g->in : NULL;
+}
+
+/* ---- from beginning to end --------------------------------------------------------------------*/
+static void body(uintptr_t message)
+{
+	struct fiber_gen *g = (struct fiber_gen *)message;
+
+	gen_turn_begin(g);
+	g->message = 0;
+	g->result = g->fn(g, g->arg);
+	*g->out_to = g->result;
+	gen_turn_out(g, RETURNED, GEN_DONE);
+	unreachable();
+}
+
+static bool has_begun(const struct fiber_gen *g)
+{
+	return g->message != (uintptr_t)g;
+}
+
+static void lay_out(struct fiber_gen *g, const fiber_gen_attr_t *attr)
+{
+	struct stack *s = g->stack;
+
+	g->in_to = &g->nowhere;
+	g->message = (uintptr_t)g;
+	g->bytes = (size_t)((char *)g - s->bottom);
+	g->sanitizer = sanitize_create();
+	g->control_words = arch_control_words();
+	g->sp = arch_frame(g, body, g->control_words);
+	if (attr) {
+		g->flags = attr->flags;
+		strncpy(g->name, attr->name ? attr->name : "", sizeof g->name - 1);
+	}
+	s->owner = (void *)((uintptr_t)g | GEN_OWNS);
+}
+
+static bool makes_sense(const fiber_gen_attr_t *attr)
+{
+	return !(attr->flags & ~(unsigned)FIBER_GEN_NO_FPU) && !attr->reserved[0] &&
+	       !attr->reserved[1];
+}
+
+/* What a generator takes itself is on top of what was asked for. */
+static size_t bytes_with_ours(size_t asked)
+{
+	size_t ours = sizeof(struct fiber_gen) + 64;
+
+	return asked == 0 || asked > SIZE_MAX - ours ? asked : asked + ours;
+}
+
+PUBLIC int fiber_gen_create(fiber_gen_t **out, const fiber_gen_attr_t *attr, fiber_gen_fn *fn,
+			    void *arg)
+{
+	struct fiber_gen *g;
+	struct stack *s;
+	int r;
+
+	if (!out || !fn || (attr && !makes_sense(attr)))
+		return -EINVAL;
+	r = stack_get_here(attr ? bytes_with_ours(attr->stack_bytes) : 0, &s);
+	if (r < 0)
+		return r;
+	g = (struct fiber_gen *)(((uintptr_t)stack_top(s) - sizeof *g) & ~(uintptr_t)63);
+	*g = (struct fiber_gen){
+		.fn = fn,
+		.arg = arg,
+		.stack = s,
+		.created_at = __builtin_return_address(0),
+	};
+	lay_out(g, attr);
+	*out = g;
+	return 0;
+}
+
+static void release(struct fiber_gen *g)
+{
+	sanitize_destroy(g->sanitizer);
+	stack_put_here(g->stack);
+}
+
+PUBLIC int fiber_gen_destroy(fiber_gen_t *g)
+{
+	int r = 0;
+
+	if (!g)
+		return 0;
+	if (change(g, GEN_SUSPENDED, GEN_RUNNING)) {
+		if (has_begun(g)) {
+			g->out_to = &g->nowhere;
+			g->message = (uintptr_t)-ECANCELED;
+			gen_turn_in(g);
+			must(atomic_load_explicit(&g->state, memory_order_relaxed) == GEN_DONE);
+		}
+		atomic_store_explicit(&g->state, GEN_GONE, memory_order_relaxed);
+	} else if (!change(g, GEN_DONE, GEN_GONE)) {
+		r = refuse(g, NULL);
+	}
+	if (r == 0)
+		release(g);
+	return r;
+}

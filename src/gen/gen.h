@@ -1,0 +1,92 @@
+/* gen.h - a generator, as the rooms that look at stacks see it: the report of an overflow, the
+ * check of I/O calls.
+ *
+ * It lives at the top of its own stack, on the page that the first frame touches anyway.
+ *
+ * Protocol "turns". `state` says whose it is:
+ *
+ *	SUSPENDED -> RUNNING    whoever makes this change (CAS) is the resumer; until the next
+ *	                        change everything else in here is his and the body's alone
+ *	RUNNING -> SUSPENDED    a yield, and
+ *	RUNNING -> DONE         the body's end: stored (release) when nobody is on the stack any
+ *	                        more, or the next resumer would run it while its registers are
+ *	                        still being saved
+ *	SUSPENDED, DONE -> GONE a destroyer (CAS): nobody else may have it any more
+ *
+ * The body runs on the thread and in the fiber of its resumer, and neither is noted here. The
+ * chain from an inner generator outwards can be followed by `resumer`: that saved stack pointer
+ * lies in the stack which the resumer runs on, and a stack says who holds it. */
+#ifndef FB_GEN_GEN_H
+#define FB_GEN_GEN_H
+
+#include <fiber/gen.h>
+#include <stdatomic.h>
+
+#include "os/exceptions.h"
+#include "stack/stack.h"
+
+enum gen_state {
+	GEN_SUSPENDED,
+	GEN_RUNNING,
+	GEN_DONE,
+	GEN_GONE,
+};
+
+struct fiber_gen {
+	_Atomic uint32_t state;
+	uint32_t flags;
+	void *sp;               /* while SUSPENDED: its saved context */
+	void *resumer;          /* while RUNNING: the resumer's saved context */
+	uintptr_t message;      /* what a resume hands to the body's context: at first this
+	                         * address, then 0, and -ECANCELED once it is to end */
+	void *in;               /* what the latest resume gave */
+	void **in_to;           /* where the yield wants it */
+	void **out_to;          /* where the resumer wants what comes out */
+	size_t bytes;           /* of stack below this struct */
+
+	void *nowhere;          /* where nobody wants it */
+	void *result;           /* when DONE */
+
+	fiber_gen_fn *fn;
+	void *arg;
+	struct stack *stack;
+	uint64_t control_words; /* that it began with */
+	const void *created_at; /* return address of fiber_gen_create */
+	char name[16];          /* 15 bytes and a zero */
+	struct exceptions exceptions; /* SUSPENDED: the body's; RUNNING: the resumer's */
+
+	/* Sanitizer builds only: ThreadSanitizer's contexts of the body and of its resumer, */
+	void *sanitizer, *resumer_sanitizer;
+	const void *resumer_bottom; /* and where that one's stack is, for AddressSanitizer. */
+	size_t resumer_bytes;
+};
+_Static_assert(offsetof(struct fiber_gen, nowhere) == 64, "a turn touches one cache line of it");
+
+/* A stack's owner is a fiber, or, with this bit, a generator. */
+enum { GEN_OWNS = 1 };
+
+/* The generator that holds a stack; NULL: nobody does, or a fiber. */
+static inline struct fiber_gen *gen_of(const struct stack *s)
+{
+	uintptr_t owner = (uintptr_t)s->owner;
+
+	return owner & GEN_OWNS ? (struct fiber_gen *)(owner - GEN_OWNS) : NULL;
+}
+
+static inline bool gen_is_running(const struct fiber_gen *g)
+{
+	return atomic_load_explicit(&g->state, memory_order_relaxed) == GEN_RUNNING;
+}
+
+/* Is that address in the part of its stack where frames are? */
+static inline bool gen_contains(const struct fiber_gen *g, const void *address)
+{
+	return (uintptr_t)g - (uintptr_t)address < g->bytes;
+}
+
+/* Of one that runs: the stack under it and all generators that it is nested in. NULL: a thread's
+ * own. Callable in a signal handler. Of one that the calling thread does not run, it may be
+ * outdated. */
+const struct stack *gen_base(const struct fiber_gen *g);
+
+#endif
