@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <fiber/io.h>
+
 #include "law.h"
 
 namespace {
@@ -261,6 +263,46 @@ Test(exceptions, fibers_that_leave_the_control_words_alone_keep_theirs, .timeout
 
 	attr.flags = FIBER_NO_FPU;
 	law_holds(all_at_once, &attr);
+}
+
+namespace {
+
+int goes_to_a_helper(void *arg)
+{
+	int id = static_cast<int>(reinterpret_cast<intptr_t>(arg));
+	const std::string expected = message_of(id, 0);
+
+	try {
+		try {
+			throw std::runtime_error(expected);
+		} catch (const std::exception &) {
+			cr_expect(fiber_blocking_begin() == 0);
+			nests(arg);
+			throw;
+		}
+	} catch (const std::runtime_error &e) {
+		cr_expect(expected == e.what(), "fiber %d caught \"%s\"", id, e.what());
+		cr_expect(fiber_blocking_end() == 0);
+		cr_expect(expected == e.what());
+	}
+	cr_expect(std::uncaught_exceptions() == 0 && !std::current_exception());
+	return 0;
+}
+
+int all_go_to_helpers(void *)
+{
+	fiber_group_t group = FIBER_GROUP_INIT;
+
+	for (intptr_t id = 0; id < FIBERS; id++)
+		fiber_group_spawn(&group, nullptr, goes_to_a_helper, reinterpret_cast<void *>(id));
+	return fiber_group_wait(&group);
+}
+
+} // namespace
+
+Test(exceptions, they_go_with_a_fiber_to_a_helper_and_back, .timeout = 30)
+{
+	law_holds(all_go_to_helpers, nullptr);
 }
 
 namespace {

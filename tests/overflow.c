@@ -2,7 +2,7 @@
  * SIGSEGV may mean goes where it went before. Each law in a child process. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fiber.h>
+#include <fiber/io.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -181,6 +181,19 @@ Test(overflow, by_a_buffer_for_a_system_call_is_reported_and_kills, .timeout = 6
 {
 	dies_with_a_report(on_one_worker, read_into_a_buffer_that_is_too_large,
 			   (const void *)read_into_a_buffer_that_is_too_large);
+}
+
+static int recursion_on_a_helper(void *argument)
+{
+	return fiber_blocking_begin() == 0 ? recursion(argument) : 0;
+}
+
+Test(overflow, on_a_helper_thread_is_reported_too, .timeout = 60)
+{
+#if defined(FB_TSAN)
+	cr_skip("starts no threads in a forked child");
+#endif
+	dies_with_a_report(on_one_worker, recursion_on_a_helper, (const void *)recursion_from);
 }
 
 Test(overflow, on_a_thread_of_the_runtimes_own_is_reported_too, .timeout = 60)

@@ -69,7 +69,7 @@ Test(runtime, options_that_make_no_sense_are_refused, .timeout = 20)
 		{ { .poller = "no such poller" }, -ENOTSUP },
 		{ { .stack_bytes = SIZE_MAX }, -ENOMEM },
 		{ { .reserved = { 1 } }, -EINVAL },
-		{ { .reserved = { 0, 0, 0, 1 } }, -EINVAL },
+		{ { .reserved = { 0, 0, 1 } }, -EINVAL },
 	};
 	fiber_runtime_t *none = NULL;
 

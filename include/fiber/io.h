@@ -285,10 +285,11 @@ int fiber_fsync(fiber_fd fd);
  * must not fork and return. Its signal mask is its caller's.
  *
  * Up to options.helpers_max (64) calls run at once, the others wait their turn, first come first
- * served.
+ * served; fiber_stats tells how many. Helpers are started as they are needed, and end when they
+ * were idle for ten seconds.
  *
- * Parks. A cancellation point before fn begins. Once it was handed over, deadline and cancellation
- * wait for it: arg may lie on the caller's stack.
+ * Parks. A cancellation point until fn begins. From then on deadline and cancellation wait for it:
+ * arg may lie on the caller's stack.
  *
  * Returns what fn returned, or, without having called it,
  *	-EINVAL      fn is NULL
@@ -298,6 +299,67 @@ int fiber_fsync(fiber_fd fd);
  *	static int parse(void *document) { ... }
  *	r = fiber_offload(parse, &document); */
 int fiber_offload(fiber_fn *fn, void *arg);
+
+/* The same for functions that tell their failures by errno, which is the helper thread's own:
+ * *error (it may be NULL) gets what errno held when fn returned. It is 0 when fn begins; and 0
+ * comes back if fn was not called.
+ *
+ *	r = fiber_offload_errno(look, &query, &error);      r < 0: error says why */
+int fiber_offload_errno(fiber_fn *fn, void *arg, int *error);
+
+/* The same for calls that may last longer than anybody wants to wait: deadline and cancellation end
+ * the wait, and leave the call to itself on its helper, which it keeps until it returns. So arg
+ * must not lie on the caller's stack. It belongs to the call, which gives it up by release(arg),
+ * exactly once, whatever is returned here:
+ *
+ *	fn was called    on the helper thread, after fn has returned. Before this call returns,
+ *	                 unless that was interrupted; else some time later, perhaps when the
+ *	                 runtime has ended
+ *	it was not       before this call returns, on the caller's thread: it was interrupted
+ *	                 while it waited for its turn, or another error below
+ *
+ * Who wants to look at arg afterwards has release drop a reference. release may be NULL; it runs
+ * under the same rules as fn, and must not park.
+ *
+ * Parks. A cancellation point. On a plain thread a helper is used only under a deadline.
+ *
+ * Returns what fn returned; or -EINVAL, -EAGAIN as above, -ENOMEM, or
+ *	-ECANCELED   interrupted: fn runs on, or was never called */
+int fiber_offload_leave(fiber_fn *fn, void *arg, void (*release)(void *));
+
+/* From here to fiber_blocking_end this fiber runs on a helper thread, and may block it: the other
+ * fibers of its worker stay and go on. For code that blocks in places too many to wrap, with the
+ * frames and locals of the caller at hand:
+ *
+ *	r = fiber_blocking_begin();
+ *	if (r == 0) {
+ *		n = old_library_call(database, &row);      blocks as it likes
+ *		fiber_blocking_end();
+ *	}
+ *
+ * In between the code is on a plain thread. It has that thread's thread-locals, errno too (copy
+ * what you need before the end), and the fiber's signal mask. fiber_self is no fiber, fiber calls
+ * block the thread, spawns need attr.runtime, fiber-locals and scopes are the thread's: close a
+ * scope, and unlock what you lock, on the side where you opened or locked it. The fiber's own
+ * deadline and cancellation wait until the end. fiber_run is refused (-EBUSY). fiber_info shows
+ * the fiber as "blocking". A function that returns, or a fiber_exit, in between ends the fiber at
+ * home, as if fiber_blocking_end had been called. The child of a fork has only this thread.
+ *
+ * Compilers keep the address of thread-locals, errno's above all, within one function. Put what
+ * blocks into a function of its own that is not inlined.
+ *
+ * Begin parks until a helper is free; a cancellation point. On a plain thread both do nothing.
+ *
+ * Begin returns 0, or
+ *	-EALREADY    it has begun already; it does not nest
+ *	-EAGAIN      there is no helper thread, and none could be started
+ *	-ECANCELED   interrupted; nothing has changed
+ *	-ENOMEM      no memory
+ *
+ * End parks until its worker has it back; no cancellation point. Returns 0, or -EINVAL: it has not
+ * begun. */
+FIBER_CHECKED int fiber_blocking_begin(void);
+int fiber_blocking_end(void);
 
 #ifdef __cplusplus
 }

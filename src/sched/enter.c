@@ -5,10 +5,11 @@
 #include "os/os.h"
 #include "os/sanitize.h"
 #include "sched/overflow.h"
+#include "sched/stall.h"
 #include "sched/worker.h"
 
 /* AddressSanitizer is told which stack it arrives on: for the loop, the thread's own. */
-static void find_own_stack(struct cold *cold)
+void worker_own_stack(struct cold *cold)
 {
 #if defined(FB_ASAN)
 	pthread_attr_t attr;
@@ -29,7 +30,7 @@ static void become(struct worker *w)
 	worker_set_self(w);
 	w->exceptions = exceptions_here();
 	w->loop_cold.sanitizer = sanitize_current();
-	find_own_stack(&w->loop_cold);
+	worker_own_stack(&w->loop_cold);
 	worker_show(w, &w->loop);
 	w->now = w->trimmed = os_now();
 }
@@ -64,7 +65,9 @@ void worker_run(struct worker *w)
 	if (options->worker_start)
 		options->worker_start(options->context, w->number);
 	become(w);
+	stall_enter(w);
 	worker_loop(w);
+	stall_leave(w);
 	worker_set_self(NULL);
 	if (options->worker_stop)
 		options->worker_stop(options->context, w->number);

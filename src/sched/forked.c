@@ -13,8 +13,10 @@
 #include "poller/poller.h"
 #include "sched/crew.h"
 #include "sched/helpers.h"
+#include "sched/lend.h"
 #include "sched/local.h"
 #include "sched/overflow.h"
+#include "sched/stall.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
@@ -69,11 +71,13 @@ static void child(void)
 	helpers_forked();
 	poller_forked();
 	quit_forked();
+	stall_forked();
 	none = runtime_forget_all() == 0;
 	if (none && !worker_self())
 		return;
-	if (worker_self())
+	if (worker_self() || lend_fiber())
 		was_fiber = true;
+	lend_forked();
 	worker_set_self(NULL);
 	thread_forget();
 	fiber_slab_forget();

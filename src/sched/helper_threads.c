@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "sched/kick.h"
+#include "sched/lend.h"
 
 #define IDLE_NS INT64_C(10000000000)
 
@@ -51,25 +52,36 @@ static int run(struct helper *h, struct helpers_job *job)
 	return result;
 }
 
+/* Refused: an interruption came first; the caller is on its way to look at the state. */
+static void wake(struct fiber *fiber, uint64_t ticket)
+{
+	if (wait_claim(fiber, ticket, 0))
+		wait_wake(fiber);
+}
+
 static void execute(struct helper *h, struct helpers_job *job)
 {
 	int result = run(h, job);
 	struct fiber *fiber;
 	uint64_t ticket;
-	bool stopped;
+	bool stopped, left, lent = (job->flags & HELPERS_LEND) && result == 0;
 
 	spin_lock(&helper_pool.guard);
 	must(job->state == JOB_RUNNING && job->helper == h);
 	stopped = atomic_load_explicit(&job->stop, memory_order_relaxed) != 0;
+	left = job->left;
 	fiber = job->fiber;
 	ticket = job->ticket;
 	job->result = result;
 	job->state = JOB_ENDED;
 	helper_pool.running--;
 	spin_unlock(&helper_pool.guard);
-	/* Refused: an interruption came first; the caller is on its way to look at the state. */
-	if (wait_claim(fiber, ticket, 0))
-		wait_wake(fiber);
+	if (left)
+		free(job);
+	else if (lent)
+		lend_return(fiber);
+	else
+		wake(fiber, ticket);
 	/* Pairs with helpers_busy: whoever reads the lower count finds the caller runnable. */
 	atomic_fetch_sub_explicit(&helper_pool.busy, 1, memory_order_release);
 	if (stopped)
@@ -162,6 +174,7 @@ static void live(void *self)
 		execute(h, job);
 		job = next_job(h);
 	}
+	lend_thread_ends();
 }
 
 /* ---- what the pool does with them -------------------------------------------------------------*/

@@ -35,6 +35,7 @@ struct helper_pool {
 	unsigned queued;
 	unsigned stopping;             /* calls of helpers_stop in progress: nobody becomes idle */
 	uint64_t calls;
+	uint64_t delayed;              /* calls that had to queue */
 	int64_t idle_ns;               /* after which a helper ends; 0: ten seconds. For tests */
 	_Atomic uint32_t busy;         /* jobs whose caller has not been woken */
 };

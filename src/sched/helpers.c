@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "sched/helper_threads.h"
 #include "sched/kick.h"
+#include "sched/lend.h"
 
 enum { MOST_DEFAULT = 64 };
 #define KICK_AGAIN_NS      INT64_C(1000000)
@@ -21,6 +22,7 @@ static void enqueue(struct helpers_job *job)
 	job->state = JOB_QUEUED;
 	list_append(&helper_pool.queue, &job->link);
 	helper_pool.queued++;
+	helper_pool.delayed++;
 }
 
 /* Under the lock: a job that nobody runs leaves the queue, ended. */
@@ -87,34 +89,49 @@ static void ask_back(struct helpers_job *job)
 		kick_send(job->helper->self);
 }
 
-/* The wait was interrupted: gets the job back, however long that takes. A success is a success. */
-static int recover(struct helpers_job *job, struct fiber *self, int why)
+/* Under the lock: one more wait for its end. */
+static void wait_for_end(struct helpers_job *job, struct fiber *self)
 {
-	int64_t pause = KICK_AGAIN_NS;
+	int64_t pause = KICK_AGAIN_NS, until = OS_NEVER;
 	int r = 0;
 
+	while (job->state != JOB_ENDED) {
+		job->ticket = wait_begin(self, job->what, NULL, WAIT_HARD);
+		if (job->flags & HELPERS_STOPPABLE) {
+			ask_back(job);
+			/* Without memory for a timer there is only this one kick. */
+			until = r == -ENOMEM ? OS_NEVER : os_now() + pause;
+		}
+		spin_unlock(&helper_pool.guard);
+		r = wait_park(self, until);
+		if (pause < KICK_AGAIN_MOST_NS)
+			pause *= 2;
+		spin_lock(&helper_pool.guard);
+	}
+}
+
+/* The wait was interrupted: gets the job back, however long that takes, or leaves it. A success is
+ * a success. */
+static int recover(struct helpers_job *job, struct fiber *self, int why)
+{
 	spin_lock(&helper_pool.guard);
 	if (job->state == JOB_QUEUED) {
 		dequeue(job);
 		atomic_fetch_sub_explicit(&helper_pool.busy, 1, memory_order_release);
 	}
-	while (job->state != JOB_ENDED) {
-		job->ticket = wait_begin(self, job->what, NULL, WAIT_HARD);
-		ask_back(job);
+	if ((job->flags & HELPERS_LEAVE) && job->state == JOB_RUNNING && why == -ECANCELED) {
+		job->left = true;
 		spin_unlock(&helper_pool.guard);
-		/* Without memory for a timer there is only this one kick. */
-		r = wait_park(self, r == -ENOMEM ? OS_NEVER : os_now() + pause);
-		if (pause < KICK_AGAIN_MOST_NS)
-			pause *= 2;
-		spin_lock(&helper_pool.guard);
+		return HELPERS_LEFT;
 	}
+	wait_for_end(job, self);
 	spin_unlock(&helper_pool.guard);
 	return job->result == -EINTR ? why : job->result;
 }
 
 int helpers_call(struct helpers_job *job)
 {
-	bool stoppable = job->flags & HELPERS_STOPPABLE;
+	const unsigned interruptible = HELPERS_STOPPABLE | HELPERS_UNBEGUN | HELPERS_LEAVE;
 	struct fiber *self = wait_self();
 	int r;
 
@@ -127,14 +144,15 @@ int helpers_call(struct helpers_job *job)
 		job->what = WAIT_OFFLOAD;
 	atomic_fetch_add_explicit(&helper_pool.busy, 1, memory_order_relaxed);
 	job->fiber = self;
-	job->ticket = wait_begin(self, job->what, NULL, stoppable ? WAIT_INTERRUPTIBLE : WAIT_HARD);
+	job->ticket = wait_begin(self, job->what, NULL,
+				 job->flags & interruptible ? WAIT_INTERRUPTIBLE : WAIT_HARD);
 	r = submit(job);
 	if (r < 0) {
 		atomic_fetch_sub_explicit(&helper_pool.busy, 1, memory_order_relaxed);
 		wait_abandon(self);
 		return r;
 	}
-	r = wait_park(self, OS_NEVER);
+	r = job->flags & HELPERS_LEND ? lend_park(self, job) : wait_park(self, OS_NEVER);
 	return r < 0 ? recover(job, self, r) : job->result;
 }
 
@@ -224,6 +242,16 @@ uint64_t helpers_calls(void)
 	calls = helper_pool.calls;
 	spin_unlock(&helper_pool.guard);
 	return calls;
+}
+
+uint64_t helpers_delayed(void)
+{
+	uint64_t delayed;
+
+	spin_lock(&helper_pool.guard);
+	delayed = helper_pool.delayed;
+	spin_unlock(&helper_pool.guard);
+	return delayed;
 }
 
 unsigned helpers_queued(void)

@@ -10,6 +10,7 @@
 #ifndef FB_SCHED_HELPERS_H
 #define FB_SCHED_HELPERS_H
 
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,7 +31,17 @@ enum {
 	 * and signals it raises are as they would be in the caller. Everything else runs with all
 	 * signals blocked. */
 	HELPERS_PROGRAM = 1u << 1,
+	/* As long as it is queued, deadline and cancellation take the job back unrun. */
+	HELPERS_UNBEGUN = 1u << 2,
+	/* And once it runs, an interrupted caller leaves it behind (HELPERS_LEFT). The job is the
+	 * first member of what was allocated for it, and then freed by the pool. */
+	HELPERS_LEAVE = 1u << 3,
+	/* `run` carries the fiber itself (lend.c): its return is the wake-up. */
+	HELPERS_LEND = 1u << 4,
 };
+
+/* Of helpers_call: the caller was interrupted, and the job goes on without it. */
+#define HELPERS_LEFT INT_MIN
 
 struct helpers_job {
 	/* Set by the caller; the rest zero. */
@@ -48,11 +59,13 @@ struct helpers_job {
 	struct fiber *fiber;           /* who waits, with which ticket */
 	uint64_t ticket;
 	struct helper *helper;         /* who runs it */
+	bool left;                     /* nobody waits for it any more */
 	sigset_t mask;                 /* HELPERS_PROGRAM: the caller's */
 };
 
 /* Runs the job on a helper and waits for its end: a fiber parks, a plain thread sleeps. What `run`
- * returned; a stoppable job that came back with -EINTR because of an interruption: -ECANCELED.
+ * returned; a stoppable job that came back with -EINTR because of an interruption, and one that was
+ * taken back unrun: -ECANCELED. One that was recalled: -EINTR. HELPERS_LEFT: see there.
  * -EAGAIN: there is no helper, and none could be started. -ENOMEM, -ECHILD: as wait_self. */
 int helpers_call(struct helpers_job *);
 /* Another thread asks a job to come back: `stop` is set, and a stoppable one ends with -EINTR,
@@ -73,8 +86,10 @@ unsigned helpers_threads(void);
 /* Calls queued or running. A call is counted until its caller has been woken: read this before the
  * inboxes, and a caller that is in neither is still waiting. */
 unsigned helpers_busy(void);
-/* Statistics: calls handed over so far; jobs that wait for a helper now. */
+/* Statistics: calls handed over so far, and of them those that found no helper free; jobs that wait
+ * for one now. */
 uint64_t helpers_calls(void);
+uint64_t helpers_delayed(void);
 unsigned helpers_queued(void);
 
 /* In a forked child: there are no helpers. */

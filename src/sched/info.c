@@ -28,6 +28,8 @@ static const char *state_name(const struct fiber *f, const struct worker *home, 
 		return "running";
 	if (is_waiting(claim))
 		return "parked";
+	if (atomic_load_explicit(&f->what, memory_order_relaxed) == WAIT_BLOCKING)
+		return "blocking";
 	return "runnable";
 }
 
@@ -229,6 +231,8 @@ PUBLIC int fiber_stats(fiber_runtime_t *public, fiber_stats_t *out)
 	out->parked = count_parked(rt);
 	out->offloaded = helpers_calls();
 	out->helpers = helpers_threads();
+	out->offload_queued = helpers_queued();
+	out->offload_delayed = helpers_delayed();
 	stack_stats(&stacks);
 	out->stack_bytes_resident = stacks.resident_bytes;
 	runtime_let_go(rt);

@@ -22,14 +22,14 @@ static void nothing(int number)
 }
 
 /* Two threads that come here at once find the same one: a handler of ours counts as free. */
-static int install(void)
+int kick_install(void (*handler)(int), int flags)
 {
-	struct sigaction now, ours = { .sa_handler = nothing };
+	struct sigaction now, ours = { .sa_handler = handler, .sa_flags = flags };
 
 	sigfillset(&ours.sa_mask);
 	for (int number = SIGRTMAX; number >= SIGRTMIN; number--)
 		if (sigaction(number, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
-		    (now.sa_handler == SIG_DFL || now.sa_handler == nothing) &&
+		    (now.sa_handler == SIG_DFL || now.sa_handler == handler) &&
 		    sigaction(number, &ours, NULL) == 0)
 			return number;
 	return -1;
@@ -40,7 +40,7 @@ int kick_signal(void)
 	int number = atomic_load_explicit(&chosen, memory_order_acquire);
 
 	if (number == 0) {
-		number = install();
+		number = kick_install(nothing, 0);
 		/* Pairs with the load above: the handler is there. */
 		atomic_store_explicit(&chosen, number, memory_order_release);
 	}

@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+/* Takes the highest real-time signal that the program does not use; -1: it uses all. */
+int kick_install(void (*handler)(int), int flags);
+
 /* The signal that does it, installed at the first call. 0: the program uses them all. */
 int kick_signal(void);
 /* The same, but without installing it: 0 also if it was not needed so far. */

@@ -6,6 +6,7 @@
 
 #include "sched/claim.h"
 #include "sched/forked.h"
+#include "sched/lend.h"
 #include "sched/local.h"
 #include "sched/switch.h"
 
@@ -157,6 +158,8 @@ PUBLIC void fiber_exit(int result)
 {
 	struct worker *w = worker_self();
 
+	if (unlikely(!w))
+		w = lend_home();
 	if (unlikely(!w) && forked_was_fiber())
 		forked_exit(result);
 	must(w != NULL); /* a plain thread has no fiber to end */
@@ -195,6 +198,8 @@ struct arch_next life_run(uintptr_t message)
 		switch_land(w, message);
 	result = cold->function(cold->argument);
 	w = worker_self();
+	if (unlikely(!w))
+		w = lend_home();
 	if (unlikely(!w)) /* it forked, and this is the child: there is nobody to go on to */
 		forked_exit(result);
 	return finish(w, me, result);

@@ -1,5 +1,6 @@
 /* overflow_fiber.c - what the report of an overflow and the check ask of the scheduler. Nothing
  * here takes a lock: the signal handler calls it. */
+#include "sched/lend.h"
 #include "sched/overflow.h"
 #include "sched/worker.h"
 
@@ -16,6 +17,7 @@ void overflow_describe(const void *owner, struct overflow_fiber *out)
 const struct stack *overflow_stack(void)
 {
 	struct worker *w = worker_self();
+	struct fiber *f = likely(w != NULL) ? worker_current(w) : lend_fiber();
 
-	return w ? cold_stack(fiber_cold(worker_current(w))) : NULL;
+	return f ? cold_stack(fiber_cold(f)) : NULL;
 }

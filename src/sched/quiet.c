@@ -47,7 +47,7 @@ static bool only_our_threads(const struct runtime *rt)
 	if (!rt->own_thread || runtime_count() != 1)
 		return false;
 	helpers = helpers_threads(); /* first: it joins those that have ended */
-	return os_threads() == rt->workers + helpers;
+	return os_threads() == rt->workers + helpers + (rt->stall ? 1 : 0);
 }
 
 static _Atomic int outsiders;

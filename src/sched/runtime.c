@@ -11,7 +11,9 @@
 #include "sched/crew.h"
 #include "sched/forked.h"
 #include "sched/helpers.h"
+#include "sched/lend.h"
 #include "sched/overflow.h"
+#include "sched/stall.h"
 #include "sched/worker.h"
 
 enum { MOST_WORKERS = 1024 };
@@ -22,7 +24,8 @@ enum { MOST_WORKERS = 1024 };
 /* ---- making -----------------------------------------------------------------------------------*/
 static int check(const fiber_options_t *o)
 {
-	if ((o->flags & ~KNOWN_FLAGS) || o->workers > MOST_WORKERS || o->idle_spin_ns < 0)
+	if ((o->flags & ~KNOWN_FLAGS) || o->workers > MOST_WORKERS || o->idle_spin_ns < 0 ||
+	    o->stall_ns < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++)
 		if (o->reserved[i])
@@ -35,6 +38,7 @@ static void set_up(struct runtime *rt, const fiber_options_t *o)
 	const char *move = getenv("FIBER_TEST_MOVE");
 
 	rt->options = *o;
+	rt->options.stall_ns = stall_wanted(o->stall_ns);
 	rt->workers = o->workers ? o->workers : os_processors();
 	if (rt->workers > MOST_WORKERS)
 		rt->workers = MOST_WORKERS;
@@ -45,6 +49,25 @@ static void set_up(struct runtime *rt, const fiber_options_t *o)
 	list_init(&rt->idle);
 	/* One worker needs nobody to watch it. */
 	atomic_store_explicit(&rt->watching, rt->workers == 1, memory_order_relaxed);
+}
+
+static void unmake(struct runtime *rt)
+{
+	bool last;
+
+	if (rt->options.flags & FIBER_DUMP_ON_QUIT)
+		info_dump_off(rt);
+	stall_end(rt);
+	last = runtime_delist(rt);
+	for (unsigned i = 0; i < rt->workers; i++)
+		crew_close(&rt->worker[i]);
+	if (!rt->deadlocked)
+		crew_put(rt->worker, rt->workers);
+	if (!(rt->options.flags & FIBER_NO_FAULT_REPORT))
+		overflow_remove();
+	if (last)
+		helpers_stop();
+	free(rt);
 }
 
 static int make(struct runtime **out, const fiber_options_t *o)
@@ -80,7 +103,10 @@ static int make(struct runtime **out, const fiber_options_t *o)
 	if (o->flags & FIBER_DUMP_ON_QUIT)
 		info_dump_on_quit(rt);
 	*out = rt;
-	return 0;
+	r = stall_watch(rt);
+	if (r < 0)
+		unmake(rt);
+	return r;
 
 close_workers:
 	while (opened)
@@ -89,24 +115,6 @@ close_workers:
 free_runtime:
 	free(rt);
 	return r;
-}
-
-static void unmake(struct runtime *rt)
-{
-	bool last;
-
-	if (rt->options.flags & FIBER_DUMP_ON_QUIT)
-		info_dump_off(rt);
-	last = runtime_delist(rt);
-	for (unsigned i = 0; i < rt->workers; i++)
-		crew_close(&rt->worker[i]);
-	if (!rt->deadlocked)
-		crew_put(rt->worker, rt->workers);
-	if (!(rt->options.flags & FIBER_NO_FAULT_REPORT))
-		overflow_remove();
-	if (last)
-		helpers_stop();
-	free(rt);
 }
 
 /* ---- threads ----------------------------------------------------------------------------------*/
@@ -227,7 +235,7 @@ PUBLIC int fiber_run(const fiber_options_t *options, fiber_fn *main, void *arg)
 
 	if (!main)
 		return -EINVAL;
-	if (worker_self())
+	if (worker_self() || lend_fiber())
 		return -EBUSY;
 	forked_revive();
 	r = make(&rt, options);

@@ -138,7 +138,7 @@ INLINE struct fiber *worker_pick(struct worker *w)
 
 static inline void switch_tick(struct worker *w)
 {
-	if (unlikely(++w->ticks % TICKS_PER_LOOK == 0))
+	if (unlikely(worker_tick(w)))
 		worker_look(w);
 }
 

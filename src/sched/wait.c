@@ -124,7 +124,7 @@ NOINLINE void wait_done(void)
 		look_as_thread();
 		return;
 	}
-	if (likely(++w->ticks % TICKS_PER_LOOK != 0))
+	if (likely(!worker_tick(w)))
 		return;
 	worker_look(w);
 	scope_look(worker_current(w), w->now);
@@ -320,6 +320,7 @@ const char *wait_name(enum wait_what what)
 		[WAIT_BARRIER] = "barrier", [WAIT_WAITGROUP] = "waitgroup", [WAIT_ONCE] = "once",
 		[WAIT_SEND] = "chan send", [WAIT_RECV] = "chan recv", [WAIT_SELECT] = "select",
 		[WAIT_FUTURE] = "future", [WAIT_CHILD] = "child", [WAIT_SIGNAL] = "signal",
+		[WAIT_BLOCKING] = "blocking",
 	};
 
 	return what < WAIT_KINDS ? name[what] : "";

@@ -161,9 +161,10 @@ void worker_ready_next(struct worker *w, struct fiber *f)
 
 static struct fiber *queued(struct worker *w)
 {
+	unsigned ticks = atomic_load_explicit(&w->ticks, memory_order_relaxed);
 	struct fiber *f;
 
-	if (unlikely(w->ticks & 1) && (f = worker_take_roaming(w, w)))
+	if (unlikely(ticks & 1) && (f = worker_take_roaming(w, w)))
 		return f;
 	f = queue_pop(&w->ready);
 	if (!f)
@@ -290,7 +291,7 @@ void worker_loop(struct worker *w)
 
 		if (!inbox_empty(&w->inbox))
 			worker_take_inbox(w);
-		if (unlikely(++w->ticks % TICKS_PER_LOOK == 0))
+		if (unlikely(worker_tick(w)))
 			worker_look(w);
 		f = worker_pick(w);
 		if (!f)

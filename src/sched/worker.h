@@ -4,6 +4,7 @@
 #define FB_SCHED_WORKER_H
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "arch.h"
 #include "os/deque.h"
@@ -31,7 +32,7 @@ struct worker {
 	struct queue ready;             /* runnable, first come first served; also new placed
 	                                 * ones */
 	unsigned next_left;             /* how often `next` may still jump the queue */
-	unsigned ticks;                 /* picks and unparked operations since the last look */
+	_Atomic unsigned ticks;         /* picks, and operations that did not park */
 	struct fiber_cache blocks;
 	struct stack_cache stacks;
 	struct exceptions *exceptions;  /* this thread's; NULL in a program without C++ */
@@ -50,6 +51,8 @@ struct worker {
 	bool noted_cancelled;           /* that the runtime was; see runtime_note_cancelled */
 	unsigned watches_left;          /* how often it still watches when all are idle (idle.c) */
 	struct os_thread *thread;
+	pthread_t self;                 /* these two: with a stall detector, under its guard */
+	bool may_be_asked;
 	unsigned number;                /* 1..n */
 	unsigned victim;                /* where the next search begins */
 
@@ -77,6 +80,7 @@ struct runtime {
 	uint32_t fiber_flags;           /* what every fiber starts with, as options say */
 	struct worker *worker;          /* array; worker[0] has number 1 */
 	uint64_t control_words;         /* of the thread that made it */
+	struct stall *stall;            /* looks for stalled workers; NULL: nobody does */
 	bool test_move;                 /* $FIBER_TEST_MOVE: roaming fibers change worker at every
 	                                 * park */
 
@@ -121,6 +125,15 @@ static inline struct fiber *worker_current(const struct worker *w)
 static inline void worker_show(struct worker *w, struct fiber *f)
 {
 	atomic_store_explicit(&w->place.running, f, memory_order_relaxed);
+}
+
+/* Written by its owner only. True: time to look at the world. */
+INLINE bool worker_tick(struct worker *w)
+{
+	unsigned ticks = atomic_load_explicit(&w->ticks, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&w->ticks, ticks, memory_order_relaxed);
+	return ticks % TICKS_PER_LOOK == 0;
 }
 
 /* ---- worker.c: queues -------------------------------------------------------------------------*/
@@ -223,6 +236,8 @@ void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
 /* ---- enter.c: a worker's thread ---------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
 void worker_run(struct worker *w);
+/* Sanitizer builds: where the calling thread's own stack is. */
+void worker_own_stack(struct cold *);
 
 /* ---- info.c -----------------------------------------------------------------------------------*/
 /* SIGQUIT asked for a dump: one worker writes it. */
