@@ -54,7 +54,8 @@ typedef struct fiber_signal {
  *	-EINVAL         out or numbers is NULL, or count is 0; a number that is no signal, or that
  *	                cannot be a message: SIGKILL, SIGSTOP; SIGSEGV, SIGBUS, SIGFPE, SIGILL,
  *	                SIGTRAP, SIGABRT and SIGSYS, which stop the very code that runs
- *	-EBUSY          the library uses this real-time signal for itself (fiber/io.h, "Inherited")
+ *	-EBUSY          the library has taken this real-time signal for itself: the highest ones
+ *	                that were free when it came to need them (fiber/io.h, "Inherited")
  *	-ENOMEM, -EAGAIN  no memory, or no thread */
 FIBER_CHECKED int fiber_signal_open(fiber_chan_t **out, const int *numbers, size_t count);
 

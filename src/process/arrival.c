@@ -124,7 +124,7 @@ int arrival_check(int number)
 	for (size_t i = 0; i < sizeof never / sizeof *never; i++)
 		if (number == never[i])
 			return -EINVAL;
-	return number == kick_chosen() ? -EBUSY : 0;
+	return kick_owns(number) ? -EBUSY : 0;
 }
 
 static bool is_ours(const struct sigaction *a)

@@ -13,8 +13,10 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 static _Atomic int chosen; /* 0: not yet; -1: none is free */
+static _Atomic uint64_t owned; /* a bit for each number */
 
 static void nothing(int number)
 {
@@ -30,9 +32,17 @@ int kick_install(void (*handler)(int), int flags)
 	for (int number = SIGRTMAX; number >= SIGRTMIN; number--)
 		if (sigaction(number, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
 		    (now.sa_handler == SIG_DFL || now.sa_handler == handler) &&
-		    sigaction(number, &ours, NULL) == 0)
+		    sigaction(number, &ours, NULL) == 0) {
+			atomic_fetch_or_explicit(&owned, UINT64_C(1) << (number - 1),
+						 memory_order_relaxed);
 			return number;
+		}
 	return -1;
+}
+
+bool kick_owns(int number)
+{
+	return atomic_load_explicit(&owned, memory_order_relaxed) >> (number - 1) & 1;
 }
 
 int kick_signal(void)
@@ -44,13 +54,6 @@ int kick_signal(void)
 		/* Pairs with the load above: the handler is there. */
 		atomic_store_explicit(&chosen, number, memory_order_release);
 	}
-	return number > 0 ? number : 0;
-}
-
-int kick_chosen(void)
-{
-	int number = atomic_load_explicit(&chosen, memory_order_acquire);
-
 	return number > 0 ? number : 0;
 }
 

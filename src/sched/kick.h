@@ -4,14 +4,15 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 
 /* Takes the highest real-time signal that the program does not use; -1: it uses all. */
 int kick_install(void (*handler)(int), int flags);
+/* Has it been taken so? */
+bool kick_owns(int number);
 
 /* The signal that does it, installed at the first call. 0: the program uses them all. */
 int kick_signal(void);
-/* The same, but without installing it: 0 also if it was not needed so far. */
-int kick_chosen(void);
 /* The calling thread lets itself be kicked. */
 void kick_allow(void);
 /* The thread must be alive. A kick that comes just before the system call is lost: repeat. */
