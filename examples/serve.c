@@ -2,32 +2,26 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <fiber/signal.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 
 struct service {
-	sigset_t signals;
+	fiber_chan_t *signals;
 	const char *address;
 	int (*client)(fiber_fd, void *);
 	void *arg;
 	fiber_t server;
 };
 
-/* Ctrl-C is read, so nothing has to be done in a signal handler. The second one kills. */
+/* The second Ctrl-C kills, because nobody asks for it any more. */
 static int watch(void *arg)
 {
 	struct service *service = arg;
-	struct signalfd_siginfo info;
-	int fd = signalfd(-1, &service->signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	ssize_t n = fd < 0 ? -errno : fiber_read(fd, &info, sizeof info);
+	int r = fiber_chan_recv(service->signals, NULL);
 
-	if (fd >= 0)
-		fiber_close(fd);
-	if (n < 0)
-		return (int)n;
-	pthread_sigmask(SIG_UNBLOCK, &service->signals, NULL);
-	return fiber_cancel(service->server);
+	fiber_signal_close(service->signals);
+	return r < 0 ? r : fiber_cancel(service->server);
 }
 
 /* A client is a descriptor: as many as the system allows. */
@@ -43,6 +37,7 @@ static void raise_limit(void)
 
 static int serve(void *arg)
 {
+	static const int interrupt = SIGINT;
 	struct service *service = arg;
 	char name[FIBER_ADDRESS_BYTES];
 	fiber_fd listener = fiber_listen(service->address, NULL);
@@ -51,7 +46,8 @@ static int serve(void *arg)
 	if (listener < 0)
 		return listener;
 	service->server = fiber_self();
-	if ((r = fiber_go(watch, service)) < 0)
+	if ((r = fiber_signal_open(&service->signals, &interrupt, 1)) < 0 ||
+	    (r = fiber_go(watch, service)) < 0)
 		return r;
 	fiber_local_address(listener, name, sizeof name);
 	printf("listening on %s\n", name);
@@ -66,9 +62,6 @@ int serve_main(const fiber_options_t *options, const char *address,
 	struct service service = {.address = address, .client = client, .arg = arg};
 
 	raise_limit();
-	sigemptyset(&service.signals);
-	sigaddset(&service.signals, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &service.signals, NULL); /* on the workers to come, too */
 	int r = fiber_run(options, serve, &service);
 
 	if (r < 0)

@@ -175,6 +175,80 @@ def chat():
             client.close()
 
 
+def subscribed(server, topic):
+    client = server.connect()
+    client.sendall(f"sub {topic}\n".encode())
+    expect(receive_until(client, b"\n") == b"subscribed\n", f"to be subscribed to {topic}")
+    return client
+
+
+def broker():
+    with Server("broker", "tcp:127.0.0.1:0", "8") as server, server.connect() as publisher:
+        readers = [subscribed(server, "news") for _ in range(3)]
+        other = subscribed(server, "weather")
+        publisher.sendall(b"pub news hello all\npub weather rain\npub news good bye\n")
+        for reader in readers:
+            heard = receive_until(reader, b"bye\n")
+            expect(heard == b"hello all\ngood bye\n", f"both lines, not {heard!r}")
+        expect(receive_until(other, b"\n") == b"rain\n", "its own topic only")
+        with server.connect() as muddled:
+            muddled.sendall(b"hello\n")
+            expect(receive_all(muddled) == b"what?\n", "a client that makes no sense to be told")
+        slow = subscribed(server, "flood")
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        line = b"pub flood " + b"y" * 190 + b"\n"
+        for _ in range(600):  # 12 MB: more than socket buffers take, and nobody reads
+            publisher.sendall(line * 100)
+        publisher.sendall(b"pub flood end\n")
+        heard = receive_until(slow, b"end\n")
+        missed = sum(int(n) for n in re.findall(rb"\((\d+) missed\)", heard))
+        lines = heard.count(b"y" * 190 + b"\n")
+        expect(missed > 0 and lines >= 7, f"a slow one to miss some of {lines} + {missed}")
+        expect(missed + lines == 60000, f"all accounted for, not {lines} + {missed}")
+
+
+def told_to_end(server, *clients):
+    """Has sent SIGTERM, and every client an unfinished request; the server takes no more."""
+    for client in clients:
+        client.sendall(b"one\nunfini")
+        expect(receive_until(client, b"\n") == b"ONE\n", "an answer")
+    server.process.send_signal(signal.SIGTERM)
+    line = server.process.stdout.readline()
+    expect(line == "signal 15: no more clients\n", f"the signal to be told, not {line!r}")
+    try:
+        while True:
+            server.connect().close()
+    except OSError:
+        pass
+
+
+def ended(server, how):
+    expect(server.process.wait(PATIENCE) == 0, "graceful to end with 0")
+    expect(server.process.stdout.read() == how, f"it to say {how!r}")
+
+
+def graceful():
+    with Server("graceful", "tcp:127.0.0.1:0", str(PATIENCE * 2000)) as server:
+        client = server.connect()
+        told_to_end(server, client)
+        client.sendall(b"shed\n")  # in time
+        expect(receive_all(client) == b"UNFINISHED\n", "the answer, whole, and the end")
+        ended(server, "done\n")
+    with Server("graceful", "tcp:127.0.0.1:0", "200") as server:
+        stuck, quick = server.connect(), server.connect()
+        told_to_end(server, stuck, quick)
+        quick.sendall(b"shed\n")
+        expect(receive_until(quick, b"\n") == b"UNFINISHED\n", "an answer beside one that hangs")
+        expect(receive_all(stuck) == b"cut off, sorry\n", "a goodbye, and the end")
+        ended(server, "time is up\n")
+    with Server("graceful", "tcp:127.0.0.1:0", str(PATIENCE * 2000)) as server:
+        stuck = server.connect()
+        told_to_end(server, stuck)
+        server.process.send_signal(signal.SIGINT)  # whoever is impatient sends another one
+        expect(receive_all(stuck) == b"cut off, sorry\n", "a goodbye, and the end")
+        ended(server, "done\n")
+
+
 def proxy():
     with socket.create_server(("127.0.0.1", 0)) as target:
         target.settimeout(PATIENCE)
@@ -258,6 +332,7 @@ def demo():
 
 
 CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
+                                              broker, graceful,
                                               thread_wake, sieve, producer_consumer, worker_pool,
                                               rate_limiter, demo)}
 
