@@ -9,10 +9,8 @@
  * without effect.
  *
  * A regular file is always ready, and a call on it always ends: it is simply waited for. */
-#include <sys/stat.h>
-
 #include "io/blocked.h"
-#include "io/io.h"
+#include "io/file_call.h"
 #include "io/quiet.h"
 
 #define PAUSE_NS FIBER_MILLISECOND
@@ -105,32 +103,14 @@ static ssize_t on_helper(struct call *c)
 }
 
 /* ---- always ready, and never for long ---------------------------------------------------------*/
-static ssize_t on_this_thread(struct poller_op *op)
-{
-	struct quiet quiet;
-	ssize_t r;
-
-	quiet_begin(&quiet);
-	do
-		r = attempt(op);
-	while (r == -EINTR);
-	return quiet_end(&quiet, r);
-}
-
 static ssize_t regular(struct poller_op *op, enum wait_what what)
 {
-	struct call c = { .op = op, .job.what = what };
-	struct blocked entry = { .fd = op->fd, .calling = true, .job = &c.job };
+	struct file_call c = { .kind = op->kind == IO_READ ? FILE_READV : FILE_WRITEV, .fd = op->fd,
+			       .iov = op->iov, .iov_count = op->iov_count, .job.what = what };
 	ssize_t r = io_check_time();
 
-	if (r < 0)
-		return r;
-	if (!wait_on_fiber())
-		return on_this_thread(op);
-	blocked_enter(&entry);
-	r = on_helper(&c);
-	blocked_leave(&entry);
-	return r;
+	must(op->kind == IO_READ || op->kind == IO_WRITE);
+	return r < 0 ? r : file_call(&c);
 }
 
 /* ---- ready now and then -----------------------------------------------------------------------*/

@@ -7,11 +7,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/io.h"
-#include "sched/helpers.h"
+#include "io/file_call.h"
 
 static enum poller_born socket_born(int domain, int type, int protocol)
 {
@@ -65,37 +63,6 @@ PUBLIC int fiber_pipe(fiber_fd out[2])
 }
 
 /* ---- paths ------------------------------------------------------------------------------------*/
-struct opening {
-	struct helpers_job job;
-	const char *path;
-	int flags;
-	mode_t mode;
-	int result;
-};
-
-static int run(void *argument)
-{
-	struct opening *o = argument;
-
-	do {
-		if (atomic_load_explicit(&o->job.stop, memory_order_relaxed))
-			return -EINTR;
-		o->result = open(o->path, o->flags | O_CLOEXEC, o->mode);
-		if (o->result < 0)
-			o->result = -errno;
-	} while (o->result == -EINTR);
-	return 0;
-}
-
-/* A plain thread needs a helper only if something may interrupt it. */
-static int open_somewhere(struct opening *o)
-{
-	if (!wait_on_fiber() && fiber_deadline() == FIBER_NEVER)
-		return run(o);
-	o->job = (struct helpers_job){ .run = run, .argument = o, .flags = HELPERS_STOPPABLE };
-	return helpers_call(&o->job);
-}
-
 /* The descriptor is new and nobody else's, so its flags are ours to set. */
 static void born(fiber_fd fd, int flags)
 {
@@ -122,7 +89,7 @@ static mode_t mode_of(int flags, va_list arguments)
 
 PUBLIC fiber_fd fiber_open(const char *path, int flags, ...)
 {
-	struct opening o = { .path = path, .flags = flags };
+	struct file_call c = { .kind = FILE_OPEN, .path = path, .flags = flags };
 	va_list arguments;
 	int r;
 
@@ -132,12 +99,10 @@ PUBLIC fiber_fd fiber_open(const char *path, int flags, ...)
 	if (r < 0)
 		return r;
 	va_start(arguments, flags);
-	o.mode = mode_of(flags, arguments);
+	c.mode = mode_of(flags, arguments);
 	va_end(arguments);
-	r = open_somewhere(&o);
-	if (r < 0)
-		return r;
-	if (o.result >= 0)
-		born(o.result, flags);
-	return o.result;
+	r = (int)file_call(&c);
+	if (r >= 0)
+		born(r, flags);
+	return r;
 }

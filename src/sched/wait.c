@@ -85,6 +85,13 @@ bool wait_on_fiber(void)
 	return worker_self() != NULL;
 }
 
+bool wait_roams(void)
+{
+	struct worker *w = worker_self();
+
+	return w && fiber_may_move(worker_current(w));
+}
+
 static int interrupted(struct worker *w)
 {
 	if (w)

@@ -83,6 +83,8 @@ struct fiber *wait_self(void);
 int wait_why(void);
 /* True when called from a fiber (false: a plain thread). */
 bool wait_on_fiber(void);
+/* True in a fiber that may be on another thread after a park. */
+bool wait_roams(void);
 
 /* Law 1 and law 5: 0, or -ECANCELED when an interruption is already known, having yielded first.
  * Also -ECHILD in a forked child. A cancellation point. */
