@@ -35,8 +35,12 @@
  * no address of a thread-local across a yield). Memory that one resumer wrote before, the next one
  * sees. A scope that the body opens it must close before it yields; the same goes for locks.
  *
- * exit(3) ends the process as always. fiber_exit, longjmp and C++ exceptions must not leave a body;
- * inside it exceptions may be thrown, caught and kept across a yield. */
+ * longjmp and C++ exceptions must not leave a body; inside it exceptions may be thrown, caught and
+ * kept across a yield. fiber_exit inside a body ends the fiber; the generator then counts as
+ * running for ever, and nothing can release it. exit(3) ends the process as always.
+ *
+ * A body that runs off its stack is reported as a fiber is, with its name; on a plain thread only
+ * if some runtime exists and the thread has a sigaltstack(2) for the handler. */
 #ifndef FIBER_GEN_H
 #define FIBER_GEN_H
 #include <fiber.h>

@@ -5,9 +5,7 @@
  * costs a locked instruction where the process has more threads than one. Everything else of a turn
  * is plain loads and stores.
  *
- * Whether a caller is inside a generator is seen by its stack pointer, exactly: so no thread and no
- * fiber needs to keep which generator it runs, and no switch between fibers has to carry that
- * along. */
+ * Whether a caller is inside a generator is seen by its stack pointer, exactly. */
 #include "gen/gen.h"
 
 #include <errno.h>
@@ -17,39 +15,75 @@
 #include "gen/turn.h"
 #include "os/atomic.h"
 #include "os/sanitize.h"
+#include "stack/mapping.h"
 
 enum { RETURNED = 0, YIELDED = 1 }; /* what fiber_gen_resume says */
+enum { THREAD_PAGE = 4096 };        /* no page is smaller */
 
-/* ---- who is inside ----------------------------------------------------------------------------*/
-static const struct stack *stack_of(const void *address)
+/* ---- who runs on what -------------------------------------------------------------------------*/
+/* As `inner` of a stack, for the calling thread's own. */
+static __thread struct fiber_gen *thread_inner;
+
+const struct stack *gen_innermost(const struct stack *base)
+{
+	const struct stack *s = base;
+	const struct fiber_gen *g = s ? s->inner : thread_inner;
+
+	for (; g; g = s->inner)
+		s = g->stack;
+	return s;
+}
+
+static struct stack *stack_of(const void *address)
 {
 	struct stack *s;
 
 	return stack_locate(address, &s) == STACK_INSIDE ? s : NULL;
 }
 
-const struct stack *gen_base(const struct fiber_gen *g)
-{
-	const struct stack *s = NULL;
-
-	while (g && gen_is_running(g)) {
-		s = stack_of(g->resumer);
-		g = s ? gen_of(s) : NULL;
-	}
-	return s;
-}
-
-/* Is `address`, in a frame of the caller's, on the stack of g or of one nested in it? */
+/* Is the caller, of whose frames `address` is in one, in the body of g or in one nested in it? */
 static bool is_inside(const struct fiber_gen *g, const void *address)
 {
 	const struct stack *s = stack_of(address);
-	const struct fiber_gen *inner = s ? gen_of(s) : NULL;
+	const struct fiber_gen *at = s ? gen_of(s) : NULL;
 
-	while (inner && inner != g) {
-		s = stack_of(inner->resumer);
-		inner = s ? gen_of(s) : NULL;
-	}
-	return inner != NULL;
+	while (at && at != g)
+		at = at->under ? gen_of(at->under) : NULL;
+	return at != NULL;
+}
+
+/* Of a thread's own stack nobody knows the bounds; but a page of it is not one of ours, for so long
+ * as no more of ours are mapped. */
+static NOINLINE void find_resumer(struct fiber_gen *g, const char *address)
+{
+	struct stack *s = stack_of(address);
+
+	g->under = s;
+	g->from = s ? s->bottom : address - (uintptr_t)address % THREAD_PAGE;
+	g->from_bytes = s ? s->bytes : THREAD_PAGE;
+	g->mappings = stack_mappings();
+}
+
+/* From here on the caller is in g. */
+static inline void enter(struct fiber_gen *g)
+{
+	const char *here = __builtin_frame_address(0);
+
+	if (unlikely((uintptr_t)here - (uintptr_t)g->from >= g->from_bytes) ||
+	    unlikely(g->mappings != stack_mappings()))
+		find_resumer(g, here);
+	if (g->under)
+		g->under->inner = g;
+	else
+		thread_inner = g;
+}
+
+static inline void leave(struct fiber_gen *g)
+{
+	if (g->under)
+		g->under->inner = NULL;
+	else
+		thread_inner = NULL;
 }
 
 /* ---- turns ------------------------------------------------------------------------------------*/
@@ -97,6 +131,7 @@ PUBLIC int fiber_gen_resume(fiber_gen_t *g, void *in, void **out)
 	g->out_to = out ? out : &g->nowhere;
 	g->in = in;
 	*g->in_to = in;
+	enter(g);
 	return gen_turn_in(g);
 }
 
@@ -110,6 +145,7 @@ PUBLIC int fiber_gen_yield(fiber_gen_t *g, void *value, void **in)
 		return (int)g->message;
 	g->in_to = in ? in : &g->nowhere;
 	*g->out_to = value;
+	leave(g);
 	return gen_turn_out(g, YIELDED, GEN_SUSPENDED);
 }
 
@@ -127,6 +163,7 @@ static void body(uintptr_t message)
 	g->message = 0;
 	g->result = g->fn(g, g->arg);
 	*g->out_to = g->result;
+	leave(g);
 	gen_turn_out(g, RETURNED, GEN_DONE);
 	unreachable();
 }
@@ -207,6 +244,7 @@ PUBLIC int fiber_gen_destroy(fiber_gen_t *g)
 		if (has_begun(g)) {
 			g->out_to = &g->nowhere;
 			g->message = (uintptr_t)-ECANCELED;
+			enter(g);
 			gen_turn_in(g);
 			must(atomic_load_explicit(&g->state, memory_order_relaxed) == GEN_DONE);
 		}

@@ -13,9 +13,10 @@
  *	                        still being saved
  *	SUSPENDED, DONE -> GONE a destroyer (CAS): nobody else may have it any more
  *
- * The body runs on the thread and in the fiber of its resumer, and neither is noted here. The
- * chain from an inner generator outwards can be followed by `resumer`: that saved stack pointer
- * lies in the stack which the resumer runs on, and a stack says who holds it. */
+ * The body runs on the thread and in the fiber of its resumer, and neither is noted here. What is
+ * noted is the chain of stacks: outwards by `under`, inwards by `inner` of struct stack (and, for a
+ * thread's own stack, of the thread). So a fiber that parks in a generator takes the chain along,
+ * and no switch between fibers needs to know. */
 #ifndef FB_GEN_GEN_H
 #define FB_GEN_GEN_H
 
@@ -45,6 +46,10 @@ struct fiber_gen {
 	size_t bytes;           /* of stack below this struct */
 
 	void *nowhere;          /* where nobody wants it */
+	struct stack *under;    /* while RUNNING: the resumer's stack; NULL: a thread's own */
+	const char *from;       /* where the latest resumer was, and the next one is, mostly: its */
+	size_t from_bytes;      /* stack, or a page of a thread's own. For so long as no more */
+	uint32_t mappings;      /* stacks are mapped than there were */
 	void *result;           /* when DONE */
 
 	fiber_gen_fn *fn;
@@ -84,9 +89,20 @@ static inline bool gen_contains(const struct fiber_gen *g, const void *address)
 	return (uintptr_t)g - (uintptr_t)address < g->bytes;
 }
 
-/* Of one that runs: the stack under it and all generators that it is nested in. NULL: a thread's
- * own. Callable in a signal handler. Of one that the calling thread does not run, it may be
- * outdated. */
-const struct stack *gen_base(const struct fiber_gen *g);
+/* Of one that runs: the stack under it and all that it is nested in; NULL: a thread's own. */
+static inline const struct stack *gen_base(const struct fiber_gen *g)
+{
+	const struct stack *s = NULL;
+
+	while (g && gen_is_running(g)) {
+		s = g->under;
+		g = s ? gen_of(s) : NULL;
+	}
+	return s;
+}
+
+/* Which stack is a caller on whose fiber has `base` (NULL: a plain thread)? That, or the innermost
+ * generator's. Callable in a signal handler. */
+const struct stack *gen_innermost(const struct stack *base);
 
 #endif

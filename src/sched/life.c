@@ -221,7 +221,9 @@ static _Noreturn void go_on(struct arch_next where)
 {
 	struct worker *w = worker_self();
 	struct fiber *next = worker_current(w);
+	struct stack *dead = (struct stack *)(where.message & ~(uintptr_t)SWITCH_MASK);
 
+	dead->inner = NULL; /* fiber_exit in a generator */
 	if (switch_is_fresh(next))
 		life_frame(w, next);
 	arch_leave(next->sp, where.message);

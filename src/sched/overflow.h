@@ -26,14 +26,16 @@ enum {
 };
 
 /* ---- asked of the scheduler (overflow_fiber.c); by a signal handler too ----------------------*/
-struct overflow_fiber {
-	uint64_t id;
-	const char *name;           /* "": it has none */
+struct overflow_holder {
+	const char *generator;      /* its name, "": it has none; NULL: it is a fiber's stack */
+	const void *created_at;     /* the generator's */
+	uint64_t id;                /* of the fiber that holds it or runs the generator; 0: none */
+	const char *name;
 	const void *spawned_at;     /* return address of the spawn, or NULL */
 };
-/* Who holds a stack: `owner` is struct stack.owner, not NULL. *out is zeroed. */
-void overflow_describe(const void *owner, struct overflow_fiber *out);
-/* The stack that the calling thread runs on; NULL: a thread's own. */
+/* Who holds a stack that has an owner. */
+void overflow_describe(const struct stack *, struct overflow_holder *out);
+/* The stack that the calling thread runs on, be it a generator's; NULL: a thread's own. */
 const struct stack *overflow_stack(void);
 
 /* ---- signals ---------------------------------------------------------------------------------*/

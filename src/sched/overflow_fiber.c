@@ -1,12 +1,12 @@
 /* overflow_fiber.c - what the report of an overflow and the check ask of the scheduler. Nothing
  * here takes a lock: the signal handler calls it. */
+#include "gen/gen.h"
 #include "sched/lend.h"
 #include "sched/overflow.h"
 #include "sched/worker.h"
 
-void overflow_describe(const void *owner, struct overflow_fiber *out)
+static void describe_fiber(struct fiber *f, struct overflow_holder *out)
 {
-	struct fiber *f = (struct fiber *)(uintptr_t)owner;
 	struct cold *cold = fiber_cold(f);
 
 	out->id = fiber_handle(f).id;
@@ -14,10 +14,24 @@ void overflow_describe(const void *owner, struct overflow_fiber *out)
 	out->spawned_at = atomic_load_explicit(&cold->spawned_at, memory_order_relaxed);
 }
 
+void overflow_describe(const struct stack *s, struct overflow_holder *out)
+{
+	const struct fiber_gen *g = gen_of(s);
+
+	*out = (struct overflow_holder){ .name = "" };
+	if (g) {
+		out->generator = g->name;
+		out->created_at = g->created_at;
+		s = gen_base(g);
+	}
+	if (s && s->owner && !gen_of(s))
+		describe_fiber(s->owner, out);
+}
+
 const struct stack *overflow_stack(void)
 {
 	struct worker *w = worker_self();
 	struct fiber *f = likely(w != NULL) ? worker_current(w) : lend_fiber();
 
-	return f ? cold_stack(fiber_cold(f)) : NULL;
+	return gen_innermost(f ? cold_stack(fiber_cold(f)) : NULL);
 }

@@ -65,16 +65,28 @@ static void write_backtrace(struct line *l, const void *pc)
 	write_frames(l, n - OUTERMOST, n);
 }
 
-static void write_fiber(struct line *l, const struct stack *s)
+static void write_quoted(struct line *l, const char *name)
 {
-	struct overflow_fiber fiber = { .name = "" };
-
-	overflow_describe(s->owner, &fiber);
-	line_text(l, "fiber ");
-	line_number(l, fiber.id, 10);
 	line_text(l, " \"");
-	line_text(l, fiber.name);
+	line_text(l, name);
 	line_text(l, "\"");
+}
+
+static void write_holder(struct line *l, const struct stack *s)
+{
+	struct overflow_holder holder;
+
+	overflow_describe(s, &holder);
+	if (holder.generator) {
+		line_text(l, "generator");
+		write_quoted(l, holder.generator);
+		line_text(l, holder.id ? " in " : " on a plain thread");
+	}
+	if (!holder.id)
+		return;
+	line_text(l, "fiber ");
+	line_number(l, holder.id, 10);
+	write_quoted(l, holder.name);
 }
 
 static void write_cause(struct line *l, const struct stack *s, const void *address,
@@ -108,32 +120,31 @@ static void write_suspect(struct line *l, const struct stack *s)
 	if (!running || running == s || !running->owner)
 		return;
 	line_text(l, "  or it was ");
-	write_fiber(l, running);
+	write_holder(l, running);
 	line_text(l, ", which ran here: a large frame of it may have stepped over its own guard\n");
 }
 
-static void write_spawn(struct line *l, const struct stack *s)
+static void write_place(struct line *l, const char *what, const void *place)
 {
-	struct overflow_fiber fiber = { .name = "" };
-	void *at;
+	void *at = (void *)(uintptr_t)place;
 
-	overflow_describe(s->owner, &fiber);
-	at = (void *)(uintptr_t)fiber.spawned_at;
 	if (!at)
 		return;
-	line_text(l, "  spawned at ");
+	line_text(l, what);
 	line_flush(l, STDERR_FILENO);
 	backtrace_symbols_fd(&at, 1, STDERR_FILENO);
 }
 
-static void write_remedy(struct line *l, const struct stack *s)
+static void write_remedy(struct line *l, const struct stack *s, bool generator)
 {
 	line_text(l, "  its stack has ");
 	line_number(l, s->bytes, 10);
-	line_text(l, " bytes; fiber_attr_t.stack_bytes = ");
+	line_text(l, generator ? " bytes; fiber_gen_attr_t" : " bytes; fiber_attr_t");
+	line_text(l, ".stack_bytes = ");
 	line_number(l, (s->bytes + s->bytes - 1) & ~(uint64_t)4095, 10);
-	line_text(l, " gives this one twice as much, fiber_options_t.stack_bytes all of them\n"
-		     "  (code that runs on fibers should be built with -fstack-clash-protection: "
+	line_text(l, " gives this one twice as much");
+	line_text(l, generator ? "" : ", fiber_options_t.stack_bytes all of them");
+	line_text(l, "\n  (code that runs on fibers should be built with -fstack-clash-protection: "
 		     "a large frame may step over the guard otherwise)\n");
 	line_flush(l, STDERR_FILENO);
 }
@@ -142,12 +153,15 @@ void overflow_report(const struct stack *s, const void *address, const void *pc,
 		     const struct overflow_call *call)
 {
 	struct line l = { .length = 0 };
+	struct overflow_holder holder;
 
+	overflow_describe(s, &holder);
 	line_text(&l, "fiber: stack overflow: ");
-	write_fiber(&l, s);
+	write_holder(&l, s);
 	write_cause(&l, s, address, call);
 	write_suspect(&l, s);
-	write_spawn(&l, s);
-	write_remedy(&l, s);
+	write_place(&l, "  created at ", holder.created_at);
+	write_place(&l, "  spawned at ", holder.spawned_at);
+	write_remedy(&l, s, holder.generator != NULL);
 	write_backtrace(&l, pc);
 }

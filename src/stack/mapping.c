@@ -1,11 +1,9 @@
 /* mapping.c - reserves ranges of slots, knows which slots are at home, and finds the slot of an
  * address.
  *
- * The table's writer holds the store's lock. Its readers need none: an entry is written before
- * the count that covers it is stored (release), and a reader loads the count first (acquire). */
+ * The table's writer holds the store's lock. Its readers need none (mapping.h). */
 #include "stack/mapping.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "os/os.h"
@@ -13,7 +11,7 @@
 enum { MAPPINGS_MOST = 16384 }; /* of up to 4096 slots: more than there can be fibers */
 
 static struct stack_mapping *table[MAPPINGS_MOST];
-static _Atomic uint32_t count;
+_Atomic uint32_t stack_mapping_count;
 
 static void all_at_home(struct stack_mapping *m)
 {
@@ -24,7 +22,7 @@ static void all_at_home(struct stack_mapping *m)
 
 struct stack_mapping *stack_mapping_create(int size, uint32_t slots)
 {
-	uint32_t id = atomic_load_explicit(&count, memory_order_relaxed);
+	uint32_t id = atomic_load_explicit(&stack_mapping_count, memory_order_relaxed);
 	size_t words = ((size_t)slots + 63) / 64;
 	struct stack_mapping *m;
 
@@ -45,7 +43,8 @@ struct stack_mapping *stack_mapping_create(int size, uint32_t slots)
 	}
 	all_at_home(m);
 	table[id] = m;
-	atomic_store_explicit(&count, id + 1, memory_order_release); /* pairs with stack_locate */
+	/* Pairs with stack_mappings. */
+	atomic_store_explicit(&stack_mapping_count, id + 1, memory_order_release);
 	return m;
 }
 
@@ -53,11 +52,6 @@ struct stack_mapping *stack_mapping_at(uint32_t id)
 {
 	must(id < stack_mappings());
 	return table[id];
-}
-
-uint32_t stack_mappings(void)
-{
-	return atomic_load_explicit(&count, memory_order_acquire);
 }
 
 uint32_t stack_mapping_first(struct stack_mapping *m)
@@ -86,7 +80,7 @@ void stack_mapping_give(struct stack_mapping *m, uint32_t slot)
 
 enum stack_place stack_locate(const void *address, struct stack **out)
 {
-	uint32_t mappings = atomic_load_explicit(&count, memory_order_acquire);
+	uint32_t mappings = stack_mappings();
 
 	for (uint32_t id = 0; id < mappings; id++) {
 		const struct stack_mapping *m = table[id];

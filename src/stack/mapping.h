@@ -6,6 +6,8 @@
 #ifndef FB_STACK_MAPPING_H
 #define FB_STACK_MAPPING_H
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "stack/size.h"
 #include "stack/stack.h"
@@ -29,7 +31,14 @@ struct stack_mapping {
  * memory, or the table is full. Under the store's lock. */
 struct stack_mapping *stack_mapping_create(int size, uint32_t slots);
 struct stack_mapping *stack_mapping_at(uint32_t id);
-uint32_t stack_mappings(void);
+
+/* How many there are. An entry is written before the count that covers it (release), and a reader
+ * looks at the count first (acquire). */
+extern _Atomic uint32_t stack_mapping_count;
+static inline uint32_t stack_mappings(void)
+{
+	return atomic_load_explicit(&stack_mapping_count, memory_order_acquire);
+}
 
 /* The lowest slot at home; there must be one. It stays at home until it is taken. */
 uint32_t stack_mapping_first(struct stack_mapping *);

@@ -27,6 +27,8 @@ enum {
 	STACK_DEFAULT_BYTES = 128 * 1024 - STACK_GUARD_BYTES,
 };
 
+struct fiber_gen;
+
 struct stack {
 	struct list link;   /* in a cache while nobody uses it */
 	char *bottom;       /* lowest usable address: the guard ends here */
@@ -36,6 +38,8 @@ struct stack {
 	uint32_t mapping;   /* which mapping, and which slot of it */
 	uint32_t slot;
 	bool odd;           /* of another size than the default: never in a thread's cache */
+	struct fiber_gen *inner; /* the generator that whoever runs here has resumed, and that
+	                     * has not come back (gen/gen.h); NULL: none */
 };
 
 /* Where the first frame goes: right below the header. */
