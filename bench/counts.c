@@ -5,6 +5,7 @@
  *
  * counts.py runs each with two values of N and divides the difference, so that what a program
  * does once is not counted. */
+#include <fiber/chan.h>
 #include <fiber/sync.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -182,6 +183,53 @@ static int post_and_wait(void *unused)
 	return 0;
 }
 
+/* ---- channels*/
+
+static fiber_chan_t *there, *back;
+
+static int answer(void *unused)
+{
+	long message;
+
+	(void)unused;
+	for (long i = 0; i < n; i++) {
+		CHECK(fiber_chan_recv(there, &message) == 0);
+		CHECK(fiber_chan_send(back, &message) == 0);
+	}
+	return 0;
+}
+
+/* An operation is four calls: a message and its answer. */
+static int there_and_back(void *unused)
+{
+	fiber_t fiber;
+	long message;
+
+	(void)unused;
+	CHECK(fiber_chan_create(&there, sizeof(long), 0) == 0);
+	CHECK(fiber_chan_create(&back, sizeof(long), 0) == 0);
+	CHECK(fiber_spawn(&fiber, NULL, answer, NULL) == 0);
+	for (; turns < n; turns++) {
+		CHECK(fiber_chan_send(there, &turns) == 0);
+		CHECK(fiber_chan_recv(back, &message) == 0 && message == turns);
+	}
+	return fiber_join(fiber, NULL);
+}
+
+/* Within one fiber: a send and a receive without any switch. */
+static int through_a_buffer(void *unused)
+{
+	long message;
+
+	(void)unused;
+	CHECK(fiber_chan_create(&there, sizeof(long), 64) == 0);
+	for (; turns < n; turns++) {
+		CHECK(fiber_chan_send(there, &turns) == 0);
+		CHECK(fiber_chan_recv(there, &message) == 0 && message == turns);
+	}
+	return 0;
+}
+
 static sem_t over;
 
 static void *sleep_until_over(void *unused)
@@ -207,11 +255,15 @@ static const struct {
 	{"lock to read", lock_to_read, FIBER},
 	{"lock to write", lock_to_write, FIBER},
 	{"post and wait", post_and_wait, FIBER},
+	{"there and back", there_and_back, FIBER},
+	{"through a buffer", through_a_buffer, FIBER},
 	{"lock and unlock on a thread", lock_and_unlock, PLAIN},
 	{"lock and unlock, two threads", lock_and_unlock, FIBER | SECOND_THREAD},
 	{"lock to read, two threads", lock_to_read, FIBER | SECOND_THREAD},
 	{"lock to write, two threads", lock_to_write, FIBER | SECOND_THREAD},
 	{"post and wait, two threads", post_and_wait, FIBER | SECOND_THREAD},
+	{"there and back, two threads", there_and_back, FIBER | SECOND_THREAD},
+	{"through a buffer, two threads", through_a_buffer, FIBER | SECOND_THREAD},
 };
 
 static int run(fiber_fn *loop, int where)

@@ -40,11 +40,15 @@ LOOPS = {
     'lock to read': 0,
     'lock to write': 0,
     'post and wait': 0,
+    'there and back': 0,
+    'through a buffer': 0,
     'lock and unlock on a thread': 0,
     'lock and unlock, two threads': 2,
     'lock to read, two threads': 2,
     'lock to write, two threads': 2,
     'post and wait, two threads': 2,
+    'there and back, two threads': 6,
+    'through a buffer, two threads': 2,
 }
 LOCKED = re.compile(r'\s(lock\s|xchg\s.*\(|mfence)')
 

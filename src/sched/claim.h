@@ -10,10 +10,13 @@ INLINE uint64_t claim_begin(struct fiber *self, const struct worker *w, enum wai
 				   const void *object, unsigned index, enum claim_status status)
 {
 	uint64_t word = atomic_load_explicit(&self->claim, memory_order_relaxed);
-	uint64_t ticket = (CLAIM_TICKET(word) + 1) & CLAIM_TICKET_MASK;
+	uint64_t ticket;
 
-	ticket += ticket == 0;
 	must(CLAIM_STATUS(word) == CLAIM_IDLE);
+	word += CLAIM_WORD(1, 0, 0);
+	if (unlikely(CLAIM_TICKET(word) == 0)) /* none is 0 */
+		word += CLAIM_WORD(1, 0, 0);
+	ticket = CLAIM_TICKET(word);
 	atomic_store_explicit(&self->what, (uint8_t)what, memory_order_relaxed);
 	atomic_store_explicit(&self->object, object, memory_order_relaxed);
 	if (likely(w != NULL))
@@ -47,6 +50,16 @@ INLINE bool claim_end(struct fiber *f, uint64_t ticket, unsigned index, enum cla
 		if (atomic_cas64(&f->claim, &word, CLAIM_WORD(ticket, index, how)))
 			return true;
 	}
+}
+
+/* The same for an event, of a wait that began as WAITING with index 0: then the word is known
+ * beforehand. */
+INLINE bool claim_grant(struct fiber *f, uint64_t ticket, unsigned index)
+{
+	uint64_t word = CLAIM_WORD(ticket, 0, CLAIM_WAITING);
+
+	/* Release and acquire: as claim_end. */
+	return atomic_cas64(&f->claim, &word, CLAIM_WORD(ticket, index, CLAIM_GRANTED));
 }
 
 #endif

@@ -82,7 +82,6 @@ enum claim_status {
 #define CLAIM_INDEX(word) ((unsigned)((word) >> 4) & 0xfffffu)
 #define CLAIM_WORD(ticket, index, status)                                                          \
 	((uint64_t)(ticket) << 24 | (uint64_t)(index) << 4 | (unsigned)(status))
-#define CLAIM_TICKET_MASK ((UINT64_C(1) << 40) - 1)
 
 /* Bits of reasons. */
 enum {

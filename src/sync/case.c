@@ -141,7 +141,7 @@ static int enter_chan(struct selection *s, size_t i)
 		c->result = r;
 		return r == -EAGAIN ? SELECT_AGAIN : (int)i;
 	}
-	e->chan = (struct chan_waiter){ .base = waiter_of(s, i), .result = &c->result };
+	e->chan = (struct chan_waiter){ .base = waiter_of(s, i) };
 	list_append(sends(c) ? &c->chan->senders : &c->chan->receivers, &e->chan.base.link);
 	e->entered = true;
 	spin_unlock(&c->chan->guard);
@@ -244,6 +244,8 @@ bool case_leave(struct selection *s, size_t i, int won)
 		return (int)i == won;
 	default:
 		leave_chan(c, e);
+		if ((int)i == won)
+			c->result = e->chan.result;
 		return (int)i == won;
 	}
 }

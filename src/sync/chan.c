@@ -1,41 +1,40 @@
-/* chan.c - channels: see chan.h for the invariants. */
+/* chan.c - sending and receiving: see chan.h for the invariants.
+ *
+ * Twice. First the ways of a fiber that sends or receives a word, and that nothing unusual happens
+ * to: inline from the public function to the switch, with no call but the last one, so that there
+ * is nothing to save on the way; the figures are in src/README.md. Everything else, and every
+ * surprise, goes the slow ways, which do the whole of it. */
 #include "sync/chan.h"
 
-#include <stdlib.h>
+#include "sched/hot.h"
 
+/* Of no bytes the pointers may be NULL, which memcpy forbids. */
 static inline void copy(void *to, const void *from, size_t bytes)
 {
-	if (likely(bytes == sizeof(uint64_t)))
-		memcpy(to, from, sizeof(uint64_t)); /* most items are a word or a pointer */
-	else if (bytes > 0) /* of no bytes the pointers may be NULL, which memcpy forbids */
+	if (bytes > 0)
 		memcpy(to, from, bytes);
 }
 
-static inline unsigned char *slot(struct fiber_chan *c, size_t at)
+INLINE unsigned char *slot(struct fiber_chan *c, size_t at)
 {
 	if (at >= c->capacity)
 		at -= c->capacity;
 	return c->items + at * c->item_bytes;
 }
 
+/* ---- one attempt, guard held -----------------------------------------------------------------*/
 /* The oldest waiter that can still be had; NULL: none. Its memory stays until it is woken. */
-static inline struct chan_waiter *claim(struct list *waiters)
+static struct chan_waiter *claim(struct list *waiters)
 {
 	struct list *node;
 
-	while (!list_empty(waiters) && (node = list_pop(waiters))) {
+	while ((node = list_pop(waiters))) {
 		struct chan_waiter *w = container_of(node, struct chan_waiter, base.link);
 
 		if (likely(wait_claim(w->base.fiber, w->base.ticket, w->base.index)))
 			return w;
 	}
 	return NULL;
-}
-
-static inline struct fiber *grant(struct chan_waiter *w, int result)
-{
-	*w->result = result;
-	return w->base.fiber;
 }
 
 int chan_put(struct fiber_chan *c, const void *item, struct fiber **woken)
@@ -49,7 +48,7 @@ int chan_put(struct fiber_chan *c, const void *item, struct fiber **woken)
 	if (w) {
 		if (w->base.data)
 			copy(w->base.data, item, c->item_bytes);
-		*woken = grant(w, 0);
+		*woken = w->base.fiber;
 		return 0;
 	}
 	if (c->count == c->capacity)
@@ -68,7 +67,7 @@ static int take_over(struct fiber_chan *c, void *item, struct fiber **woken)
 		return c->closed ? -EPIPE : -EAGAIN;
 	if (item)
 		copy(item, w->base.data, c->item_bytes);
-	*woken = grant(w, 0);
+	*woken = w->base.fiber;
 	return 0;
 }
 
@@ -88,37 +87,83 @@ int chan_take(struct fiber_chan *c, void *item, struct fiber **woken)
 	if (w) {
 		copy(slot(c, c->head + c->count), w->base.data, c->item_bytes);
 		c->count++;
-		*woken = grant(w, 0);
+		*woken = w->base.fiber;
 	}
 	return 0;
 }
 
-/* Guard held: waits in `queue`, and lets go of the guard. */
-static int wait_in(struct fiber_chan *c, struct list *queue, void *item, enum wait_what what,
-		   int64_t until)
+/* ---- waiting ---------------------------------------------------------------------------------*/
+static COLD int leave(struct fiber_chan *c, struct chan_waiter *w, int why)
+{
+	spin_lock(&c->guard);
+	if (list_linked(&w->base.link))
+		list_remove(&w->base.link);
+	spin_unlock(&c->guard);
+	return why;
+}
+
+/* Guard held: waits in `waiters`, and lets go of the guard. With an end, or as a plain thread. */
+static NOINLINE int wait_until(struct fiber_chan *c, struct list *waiters, void *item,
+			       enum wait_what what, int64_t until)
 {
 	struct fiber *self = wait_self();
-	int result = 0, r;
-	struct chan_waiter w = { .base = { .fiber = self, .data = item }, .result = &result };
+	struct chan_waiter w = { .base = { .fiber = self, .data = item } };
+	int r;
 
 	if (unlikely(!self)) {
 		spin_unlock(&c->guard);
 		return wait_why();
 	}
 	w.base.ticket = wait_begin(self, what, c, WAIT_INTERRUPTIBLE);
-	list_append(queue, &w.base.link);
+	list_append(waiters, &w.base.link);
 	spin_unlock(&c->guard);
 	r = wait_park(self, until);
-	if (likely(r >= 0))
-		return result;
-	spin_lock(&c->guard);
-	if (list_linked(&w.base.link))
-		list_remove(&w.base.link);
-	spin_unlock(&c->guard);
-	return r;
+	return likely(r >= 0) ? w.result : leave(c, &w, r);
 }
 
-static inline int finish(struct fiber_chan *c, struct fiber *woken, int r)
+INLINE void queue(struct list *waiters, struct list *node)
+{
+	struct list *last = waiters->prev;
+
+	node->next = waiters;
+	node->prev = last;
+	last->next = node;
+	waiters->prev = node;
+}
+
+/* The same for a fiber without a deadline. A tail of the public functions: between a switch and
+ * whoever called them lies one return, and not two. */
+static NOINLINE int wait_in(struct fiber_chan *c, struct list *waiters, void *item,
+			    enum wait_what what)
+{
+	struct worker *here = hot_worker();
+	struct fiber *self = hot_self(here);
+	struct chan_waiter w;
+	int r;
+
+	if (unlikely(!self))
+		return wait_until(c, waiters, item, what, FIBER_NEVER);
+	w.base.fiber = self;
+	w.base.index = 0;
+	w.base.data = item;
+	w.result = 0;
+	w.base.ticket = hot_begin(here, self, what, c);
+	queue(waiters, &w.base.link);
+	spin_unlock(&c->guard);
+	r = hot_park(here, self);
+	return likely(r >= 0) ? w.result : leave(c, &w, r);
+}
+
+INLINE int await(struct fiber_chan *c, struct list *waiters, void *item, enum wait_what what,
+		 int64_t until)
+{
+	return until == FIBER_NEVER ? wait_in(c, waiters, item, what)
+				    : wait_until(c, waiters, item, what, until);
+}
+
+/* ---- the slow ways ---------------------------------------------------------------------------*/
+/* Releases the guard. */
+static int finish(struct fiber_chan *c, struct fiber *woken, int r)
 {
 	spin_unlock(&c->guard);
 	if (woken)
@@ -126,44 +171,162 @@ static inline int finish(struct fiber_chan *c, struct fiber *woken, int r)
 	return r;
 }
 
-static inline int send_until(struct fiber_chan *c, const void *item, int64_t until)
+static NOINLINE int wake(struct fiber *woken)
+{
+	wait_wake(woken);
+	return 0;
+}
+
+/* Guard held. */
+static NOINLINE int send_guarded(struct fiber_chan *c, const void *item, int64_t until)
 {
 	struct fiber *woken;
-	int r;
+	int r = chan_put(c, item, &woken);
 
-	if (unlikely(!c || (!item && c->item_bytes)))
-		return -EINVAL;
-	r = wait_check();
-	if (unlikely(r < 0))
-		return r;
-	spin_lock(&c->guard);
-	r = chan_put(c, item, &woken);
-	if (unlikely(r == -EAGAIN))
-		return wait_in(c, &c->senders, (void *)item, WAIT_SEND, until);
+	if (r == -EAGAIN)
+		return await(c, &c->senders, (void *)item, WAIT_SEND, until);
 	finish(c, woken, r);
 	wait_done();
 	return r;
 }
 
-static inline int recv_until(struct fiber_chan *c, void *item, int64_t until)
+static NOINLINE int recv_guarded(struct fiber_chan *c, void *item, int64_t until)
 {
 	struct fiber *woken;
-	int r;
+	int r = chan_take(c, item, &woken);
 
-	if (unlikely(!c))
-		return -EINVAL;
-	r = wait_check();
-	if (unlikely(r < 0))
-		return r;
-	spin_lock(&c->guard);
-	r = chan_take(c, item, &woken);
-	if (unlikely(r == -EAGAIN))
-		return wait_in(c, &c->receivers, item, WAIT_RECV, until);
+	if (r == -EAGAIN)
+		return await(c, &c->receivers, item, WAIT_RECV, until);
 	finish(c, woken, r);
 	wait_done();
 	return r;
 }
 
+static NOINLINE int send_slowly(struct fiber_chan *c, const void *item, int64_t until)
+{
+	int r;
+
+	if (!c || (!item && c->item_bytes))
+		return -EINVAL;
+	r = wait_check();
+	if (r < 0)
+		return r;
+	spin_lock(&c->guard);
+	return send_guarded(c, item, until);
+}
+
+static NOINLINE int recv_slowly(struct fiber_chan *c, void *item, int64_t until)
+{
+	int r;
+
+	if (!c)
+		return -EINVAL;
+	r = wait_check();
+	if (r < 0)
+		return r;
+	spin_lock(&c->guard);
+	return recv_guarded(c, item, until);
+}
+
+/* ---- the fast ways: a word -------------------------------------------------------------------*/
+enum { WORD = sizeof(uint64_t) };
+
+/* Takes the guard, if nothing else is in the way. */
+INLINE bool begin(struct fiber_chan *c, const void *item, const struct worker *here)
+{
+	return likely(c && item) && hot_may(here) && likely(c->item_bytes == WORD) &&
+	       likely(spin_trylock(&c->guard));
+}
+
+/* Not list_empty: these lists were initialised, so one comparison tells. */
+INLINE bool nobody(const struct list *waiters)
+{
+	return waiters->next == waiters;
+}
+
+/* Takes out the oldest. NULL: it cannot be had any more. */
+INLINE struct chan_waiter *grant(struct list *waiters)
+{
+	struct list *node = waiters->next;
+	struct chan_waiter *w = container_of(node, struct chan_waiter, base.link);
+
+	waiters->next = node->next;
+	node->next->prev = waiters;
+	node->next = NULL;
+	return likely(hot_claim(w->base.fiber, w->base.ticket, w->base.index)) ? w : NULL;
+}
+
+INLINE void *word_slot(struct fiber_chan *c, size_t at)
+{
+	if (at >= c->capacity)
+		at -= c->capacity;
+	return c->items + at * WORD;
+}
+
+INLINE int release_and_wake(struct fiber_chan *c, struct worker *here, struct fiber *woken)
+{
+	spin_unlock(&c->guard);
+	hot_done(here);
+	return likely(hot_wake(here, woken)) ? 0 : wake(woken);
+}
+
+INLINE int send_until(struct fiber_chan *c, const void *item, int64_t until)
+{
+	struct worker *here = hot_worker();
+	struct chan_waiter *w;
+
+	if (unlikely(!begin(c, item, here)))
+		return send_slowly(c, item, until);
+	if (!nobody(&c->receivers)) {
+		w = grant(&c->receivers);
+		if (unlikely(!w))
+			return send_guarded(c, item, until);
+		if (likely(w->base.data != NULL))
+			memcpy(w->base.data, item, WORD);
+		return release_and_wake(c, here, w->base.fiber);
+	}
+	if (unlikely(c->closed))
+		return send_guarded(c, item, until);
+	if (c->count == c->capacity)
+		return await(c, &c->senders, (void *)item, WAIT_SEND, until);
+	memcpy(word_slot(c, c->head + c->count), item, WORD);
+	c->count++;
+	spin_unlock(&c->guard);
+	hot_done(here);
+	return 0;
+}
+
+INLINE int recv_until(struct fiber_chan *c, void *item, int64_t until)
+{
+	struct worker *here = hot_worker();
+	struct chan_waiter *w;
+
+	if (unlikely(!begin(c, item, here)))
+		return recv_slowly(c, item, until);
+	if (c->count > 0) {
+		if (unlikely(!nobody(&c->senders))) /* there will be room for one */
+			return recv_guarded(c, item, until);
+		memcpy(item, word_slot(c, c->head), WORD);
+		if (++c->head == c->capacity)
+			c->head = 0;
+		c->count--;
+		spin_unlock(&c->guard);
+		hot_done(here);
+		return 0;
+	}
+	if (!nobody(&c->senders)) {
+		w = grant(&c->senders);
+		if (unlikely(!w))
+			return recv_guarded(c, item, until);
+		memcpy(item, w->base.data, WORD);
+		return release_and_wake(c, here, w->base.fiber);
+	}
+	if (unlikely(c->closed))
+		return recv_guarded(c, item, until);
+	return await(c, &c->receivers, item, WAIT_RECV, until);
+}
+
+/* ---- public ----------------------------------------------------------------------------------*/
 PUBLIC int fiber_chan_send(fiber_chan_t *c, const void *item)
 {
 	return send_until(c, item, FIBER_NEVER);
@@ -206,87 +369,4 @@ PUBLIC int fiber_chan_try_recv(fiber_chan_t *c, void *item)
 	spin_lock(&c->guard);
 	r = chan_take(c, item, &woken);
 	return finish(c, woken, r);
-}
-
-/* ---- life ------------------------------------------------------------------------------------*/
-PUBLIC int fiber_chan_create(fiber_chan_t **out, size_t item_bytes, size_t capacity)
-{
-	struct fiber_chan *c;
-	size_t bytes;
-
-	if (!out)
-		return -EINVAL;
-	if (__builtin_mul_overflow(item_bytes, capacity, &bytes) ||
-	    __builtin_add_overflow(bytes, sizeof *c, &bytes))
-		return -ENOMEM;
-	c = malloc(bytes);
-	if (!c)
-		return -ENOMEM;
-	memset(c, 0, sizeof *c);
-	atomic_init(&c->refs, 1);
-	c->item_bytes = item_bytes;
-	c->capacity = capacity;
-	list_init(&c->senders);
-	list_init(&c->receivers);
-	*out = c;
-	return 0;
-}
-
-PUBLIC fiber_chan_t *fiber_chan_ref(fiber_chan_t *c)
-{
-	if (c)
-		atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
-	return c;
-}
-
-PUBLIC void fiber_chan_free(fiber_chan_t *c)
-{
-	/* Release and acquire: what every owner did comes before the end. */
-	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	must(list_empty(&c->senders) && list_empty(&c->receivers));
-	free(c);
-}
-
-/* Moves all who can still be had to `claimed`. */
-static void claim_all(struct list *waiters, struct list *claimed)
-{
-	struct chan_waiter *w;
-
-	while ((w = claim(waiters))) {
-		*w->result = -EPIPE;
-		list_append(claimed, &w->base.link);
-	}
-}
-
-PUBLIC int fiber_chan_close(fiber_chan_t *c)
-{
-	struct list claimed, *node;
-	bool was;
-
-	if (!c)
-		return -EINVAL;
-	list_init(&claimed);
-	spin_lock(&c->guard);
-	was = c->closed;
-	c->closed = true;
-	claim_all(&c->senders, &claimed);
-	claim_all(&c->receivers, &claimed);
-	spin_unlock(&c->guard);
-	while ((node = list_pop(&claimed)))
-		wait_wake(container_of(node, struct chan_waiter, base.link)->base.fiber);
-	return was ? -EALREADY : 0;
-}
-
-PUBLIC size_t fiber_chan_count(const fiber_chan_t *c)
-{
-	struct fiber_chan *chan = (struct fiber_chan *)c;
-	size_t n;
-
-	if (!c)
-		return 0;
-	spin_lock(&chan->guard);
-	n = c->count;
-	spin_unlock(&chan->guard);
-	return n;
 }

@@ -3,7 +3,7 @@
  * `guard` guards everything but refs. The invariants:
  *  - receivers wait only while it is empty; senders only while it is full (capacity 0: always
  *    both); so never both at once.
- *  - a waiter that was popped and claimed is granted: its item is copied and its result set
+ *  - a waiter that was popped and claimed is granted: its item is copied, or its result set,
  *    before it is woken. One whose claim fails has been interrupted, or has won elsewhere.
  *  - after close nobody begins to wait. */
 #ifndef FB_SYNC_CHAN_H
@@ -29,7 +29,7 @@ struct fiber_chan {
 
 struct chan_waiter {
 	struct waiter base;             /* data: the item's memory */
-	int *result;                    /* set by the granter: 0 or -EPIPE */
+	int result;                     /* 0, or -EPIPE, set by whoever closes it */
 };
 
 /* One attempt under the guard. 0 or -EPIPE: done, and *woken (may be NULL) is to be woken after the
