@@ -21,12 +21,18 @@ static void *item(uintptr_t number)
 
 Test(deque, an_owner_takes_the_newest_and_a_thief_the_oldest, .timeout = 10)
 {
+	int64_t bottom;
+
 	cr_assert(deque_init(&deque) == 0);
 	cr_expect(deque_empty(&deque));
+	cr_expect(!deque_pop_begin(&deque, &bottom));
 	cr_expect(deque_pop(&deque) == NULL);
 	cr_expect(deque_steal(&deque) == NULL);
 	for (uintptr_t i = 0; i < 4; i++)
 		cr_expect(deque_push(&deque, item(i)) == 0);
+	cr_expect(deque_count(&deque) == 4);
+	cr_expect(deque_pop_begin(&deque, &bottom) && deque_count(&deque) == 3);
+	deque_pop_undo(&deque, bottom);
 	cr_expect(deque_count(&deque) == 4);
 	cr_expect(deque_pop(&deque) == item(3));
 	cr_expect(deque_steal(&deque) == item(0));
@@ -135,6 +141,23 @@ static size_t taken_by_all(void)
 	return sum;
 }
 
+/* At once, in halves, or begun in vain. */
+static struct box *pop(uint64_t random)
+{
+	int64_t bottom;
+
+	if (random % 4 < 2)
+		return deque_pop(&deque);
+	if (!deque_pop_begin(&deque, &bottom))
+		return NULL;
+	if (random % 4 == 2) {
+		deque_pop_undo(&deque, bottom);
+		return NULL;
+	}
+	os_barrier();
+	return deque_pop_end(&deque, bottom);
+}
+
 /* Mostly a few at a time, so that owner and thieves meet at the last item; now and then so many
  * that the array grows under the thieves. */
 static void push_and_pop(size_t items, uint64_t random)
@@ -149,7 +172,7 @@ static void push_and_pop(size_t items, uint64_t random)
 				cr_expect(false, "no memory");
 		}
 		for (; pops; pops--)
-			take(deque_pop(&deque), THIEVES_MOST);
+			take(pop(r >> (40 + pops)), THIEVES_MOST);
 		if (next % 64 == 0)
 			os_yield();
 	}

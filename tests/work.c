@@ -251,6 +251,42 @@ Test(work, who_yields_gets_as_many_turns_as_the_others, .timeout = 20)
 	cr_expect(law_run(1, equal_turns, NULL) == 0);
 }
 
+enum { NEWCOMERS = 1000, TURNS_FOR_ALL = 20 * NEWCOMERS };
+
+static unsigned begun;
+
+static int begin(void *arg)
+{
+	(void)arg;
+	begun++;
+	return 0;
+}
+
+/* Counted in turns, not in time: newcomers queue for their turn like everybody else. */
+static int newcomers_beside_yielders(void *arg)
+{
+	fiber_group_t g = FIBER_GROUP_INIT;
+	int mine = 0;
+
+	(void)arg;
+	for (uintptr_t i = 0; i < 2; i++)
+		fiber_group_spawn(&g, NULL, yield_on, (void *)i);
+	while (turns[0] == 0 || turns[1] == 0)
+		fiber_yield();
+	for (int i = 0; i < NEWCOMERS; i++)
+		cr_expect(fiber_go(begin, NULL) == 0);
+	while (begun < NEWCOMERS && ++mine < TURNS_FOR_ALL)
+		fiber_yield();
+	cr_expect(begun == NEWCOMERS, "%u of them began in %d turns", begun, mine);
+	atomic_store(&over, true);
+	return fiber_group_wait(&g);
+}
+
+Test(work, new_fibers_begin_beside_those_that_never_stop, .timeout = 30)
+{
+	cr_expect(law_run(1, newcomers_beside_yielders, NULL) == 0);
+}
+
 static fiber_t player[2];
 
 static int wake_each_other(void *arg)

@@ -167,4 +167,18 @@ INLINE void os_barrier(void)
 #endif
 }
 
+/* atomic_cas64 and os_barrier in one, where it succeeds: on x86 the locked instruction is the barrier
+ * already. */
+INLINE bool atomic_cas64_barrier(_Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+	bool changed = atomic_cas64(word, expected, desired);
+
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(FB_MODEL)
+	atomic_signal_fence(memory_order_seq_cst); /* nor does the compiler move anything */
+#else
+	os_barrier();
+#endif
+	return changed;
+}
+
 #endif

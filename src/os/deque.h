@@ -102,22 +102,46 @@ INLINE int deque_push(struct deque *d, void *item)
 	return held < 0 ? (int)held : 0;
 }
 
-/* Owner: the newest item, NULL if there is none. */
-INLINE void *deque_pop(struct deque *d)
+/* Owner: a pop in two halves, for whoever executes a full barrier between them anyway. The first
+ * half lowers bottom to where the newest item is; false: there is none. */
+INLINE bool deque_pop_begin(struct deque *d, int64_t *bottom)
 {
-	int64_t bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
 	int64_t top = atomic_load_explicit(&d->top, memory_order_relaxed);
 
-	if (bottom < top)
-		return NULL;
-	atomic_store_explicit(&d->bottom, bottom, memory_order_release);
-	os_barrier(); /* pairs with the one in steal: "last item" */
-	top = atomic_load_explicit(&d->top, memory_order_relaxed);
+	*bottom = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
+	if (*bottom < top)
+		return false;
+	atomic_store_explicit(&d->bottom, *bottom, memory_order_release);
+	return true;
+}
+
+/* Nothing was popped after all. */
+INLINE void deque_pop_undo(struct deque *d, int64_t bottom)
+{
+	atomic_store_explicit(&d->bottom, bottom + 1, memory_order_release);
+}
+
+/* The item, or NULL if a thief has it. */
+INLINE void *deque_pop_end(struct deque *d, int64_t bottom)
+{
+	int64_t top = atomic_load_explicit(&d->top, memory_order_relaxed);
+
 	if (unlikely(bottom <= top))
 		return deque_pop_last(d, bottom, top);
 	return atomic_load_explicit(
 		deque_slot(atomic_load_explicit(&d->array, memory_order_relaxed), bottom),
 		memory_order_relaxed);
+}
+
+/* Owner: the newest item, NULL if there is none. */
+INLINE void *deque_pop(struct deque *d)
+{
+	int64_t bottom;
+
+	if (!deque_pop_begin(d, &bottom))
+		return NULL;
+	os_barrier(); /* pairs with the one in steal: "last item" */
+	return deque_pop_end(d, bottom);
 }
 
 #endif

@@ -11,13 +11,15 @@
  *          is a CAS or an RMW that keeps the generation, so a request by handle never reaches the
  *          block's next life.
  *            CANCEL   sticky; set by anybody. Protocol "request": set the bit, then post the fiber
- *                     to its home worker's inbox (unless not STARTED). Only the home worker ends
- *                     waits for it, so nothing can come between a wait's begin and its park.
+ *                     to its home worker's inbox. Only the home worker ends waits for it, so
+ *                     nothing can come between a wait's begin and its park; and it sees the bit,
+ *                     whether the fiber waits, runs or has not begun.
  *            PERMIT   the token of fiber_park; set by fiber_unpark, the same protocol.
- *            STARTED  set (RMW) by the worker that first runs it, after it made itself `home`.
- *                     Pairs with the CAS of a request: either the requester sees STARTED and posts,
- *                     or the starter's thread sees the request at the fiber's first check. Set
- *                     again (RMW) when a roaming fiber changes home, for the same reason.
+ *            MOVED    set (RMW) by a worker that made itself `home` of a fiber that was another's:
+ *                     a thief before the first run, or of one that roams. Pairs with the CAS of a
+ *                     request: either the requester sees the new home, and posts there, or the
+ *                     new home's thread sees the request at the fiber's next check. Nobody reads
+ *                     the bit.
  *
  *  join    what:24 low bits say: NONE, DETACHED, DONE, TAKEN with the generation in the high bits;
  *          or a joiner: its block's index, with its ticket in the high bits.
@@ -58,7 +60,7 @@ struct locals;
 enum {
 	STATE_CANCEL = 1u << 0,
 	STATE_PERMIT = 1u << 1,
-	STATE_STARTED = 1u << 2,
+	STATE_MOVED = 1u << 2,
 };
 #define STATE_GENERATION(word) ((word) >> 24)
 
@@ -145,7 +147,8 @@ struct fiber {
 	uint32_t flags;
 	_Atomic uint8_t what;            /* enum wait_what */
 	_Atomic uint8_t landed;          /* a roaming fiber's registers are saved */
-	uint8_t spare[2];
+	_Atomic uint8_t begun;           /* for others: the unions hold what they do afterwards */
+	uint8_t spare;
 };
 _Static_assert(sizeof(struct fiber) == 128, "two cache lines");
 _Static_assert(offsetof(struct fiber, state) == 64, "line 1");
@@ -210,7 +213,9 @@ INLINE void fiber_block_open(struct fiber *f)
 {
 	uint64_t state = atomic_load_explicit(&f->state, memory_order_relaxed) + (1u << 24);
 
-	atomic_store_explicit(&f->state, state, memory_order_relaxed);
+	atomic_store_explicit(&f->begun, 0, memory_order_relaxed);
+	/* Release: whoever sees this life does not see its predecessor's `begun`. */
+	atomic_store_explicit(&f->state, state, memory_order_release);
 	atomic_store_explicit(&f->join, state | JOIN_NONE, memory_order_relaxed);
 }
 
@@ -271,6 +276,20 @@ static inline struct fiber *fiber_find(fiber_t h)
 		    handle_generation(h))
 		return NULL;
 	return f;
+}
+
+/* Acquire: pairs with the release in life_begin. Ask after the generation, and ask for that again
+ * after using what it promises. */
+static inline bool fiber_has_begun(const struct fiber *f)
+{
+	return atomic_load_explicit(&f->begun, memory_order_acquire);
+}
+
+/* The caller's worker takes a fiber that was another's; "request" above. */
+INLINE void fiber_moves_to(struct fiber *f, struct worker *home)
+{
+	atomic_store_explicit(&f->home, home, memory_order_relaxed);
+	atomic_or64(&f->state, STATE_MOVED);
 }
 
 static inline struct cold *fiber_cold(struct fiber *f)

@@ -19,10 +19,10 @@ static bool is_waiting(uint64_t claim)
 	return status == CLAIM_WAITING || status == CLAIM_HARD || status == CLAIM_IN_FLIGHT;
 }
 
-static const char *state_name(const struct fiber *f, const struct worker *home, uint64_t state,
+static const char *state_name(const struct fiber *f, const struct worker *home, bool begun,
 			      uint64_t claim)
 {
-	if (!(state & STATE_STARTED))
+	if (!begun)
 		return "new";
 	if (home && worker_current(home) == f)
 		return "running";
@@ -82,17 +82,17 @@ static int look(struct fiber *f, fiber_t handle, fiber_info_t *out)
 		.fiber = handle, .state = "ended", .fd = -1, .waits_for = "",
 		.deadline = FIBER_NEVER,
 	};
-	uint64_t state = atomic_load_explicit(&f->state, memory_order_acquire);
+	bool begun = is_same_life(f, handle) && fiber_has_begun(f);
 	uint64_t claim = atomic_load_explicit(&f->claim, memory_order_relaxed);
 	struct worker *home = atomic_load_explicit(&f->home, memory_order_acquire);
 	struct stack *stack = NULL;
 
 	*out = ended;
-	out->state = state_name(f, home, state, claim);
+	out->state = state_name(f, home, begun, claim);
 	out->worker = home ? home->number : 0;
 	if (!strcmp(out->state, "parked"))
 		copy_wait(f, claim, out);
-	if (state & STATE_STARTED)
+	if (begun)
 		copy_cold(f, out, &stack);
 	/* Acquire on all loads above is not needed on a block that is still in the same life. */
 	if (!is_same_life(f, handle))
@@ -201,7 +201,7 @@ static uint64_t count_parked(const struct runtime *rt)
 		struct fiber *f = fiber_at(i);
 		uint64_t state = f ? atomic_load_explicit(&f->state, memory_order_acquire) : 0;
 
-		if (!(STATE_GENERATION(state) & 1) || !(state & STATE_STARTED))
+		if (!(STATE_GENERATION(state) & 1) || !fiber_has_begun(f))
 			continue;
 		parked += runtime_owns(rt, atomic_load_explicit(&f->home, memory_order_acquire)) &&
 			  is_waiting(atomic_load_explicit(&f->claim, memory_order_relaxed));

@@ -152,27 +152,62 @@ static NOINLINE int join_slowly(fiber_t handle, int *result)
 	return 0;
 }
 
-/* The common case in one piece: a fiber joins, without a deadline, one that has not ended.
- * Everything else, and every surprise, goes the slow way. */
+/* Law 4: joins that did not have to wait count. */
+static NOINLINE int look_around(void)
+{
+	wait_done();
+	return 0;
+}
+
+/* It has ended: the caller reaps it, unless somebody else does. */
+INLINE int join_ended(struct worker *w, struct fiber *f, fiber_t handle, uint64_t word, int *result)
+{
+	uint64_t taken = JOIN_WORD(handle_generation(handle), JOIN_TAKEN);
+
+	if (unlikely(!atomic_cas64(&f->join, &word, taken)))
+		return join_slowly(handle, result);
+	if (result)
+		*result = f->result;
+	fiber_block_put(&w->blocks, f);
+	if (likely((w->ticks + 1) % TICKS_PER_LOOK != 0)) {
+		w->ticks++;
+		return 0;
+	}
+	return look_around();
+}
+
+/* The common cases in one piece: a fiber joins one that has ended, or, without a deadline, one that
+ * has not. Everything else, and every surprise, goes the slow way. */
 PUBLIC int fiber_join(fiber_t handle, int *result)
 {
 	struct worker *w = worker_here();
 	struct fiber *f = fiber_at((uint32_t)handle.id), *self;
-	uint64_t word = JOIN_WORD(handle_generation(handle), JOIN_NONE), mine;
+	uint64_t word = JOIN_WORD(handle_generation(handle), JOIN_NONE), mine, now;
+	int64_t bottom;
+	bool popping;
 
 	if (unlikely(!w || !f || !(handle_generation(handle) & 1)))
 		return join_slowly(handle, result);
 	self = worker_current(w);
-	if (unlikely(f == self || scope_interrupted(self) || scope_deadline(self) != OS_NEVER))
+	if (unlikely(f == self || scope_interrupted(self)))
 		return join_slowly(handle, result);
-	if (unlikely(atomic_load_explicit(&f->join, memory_order_relaxed) != word))
+	/* Acquire: pairs with the release in publish, if it has ended. */
+	now = atomic_load_explicit(&f->join, memory_order_acquire);
+	if (now == JOIN_WORD(handle_generation(handle), JOIN_DONE))
+		return join_ended(w, f, handle, now, result);
+	if (unlikely(now != word || scope_deadline(self) != OS_NEVER))
 		return join_slowly(handle, result);
+	/* Whose turn is next is an unstarted fiber's, mostly f's: the locked instruction that
+	 * registers the joiner is the barrier of its pop as well. */
+	popping = switch_unstarted_is_next(w, self) && deque_pop_begin(&w->unstarted, &bottom);
 	mine = JOIN_WORD(claim_begin(self, w, WAIT_JOIN, f, 0, CLAIM_WAITING), self->index);
-	if (unlikely(!atomic_cas64(&f->join, &word, mine))) {
+	if (unlikely(!atomic_cas64_barrier(&f->join, &word, mine))) {
+		if (popping)
+			deque_pop_undo(&w->unstarted, bottom);
 		wait_abandon(self);
 		return join_slowly(handle, result);
 	}
-	w = switch_park(w, self);
+	w = popping ? switch_start(w, self, bottom) : switch_park(w, self);
 	word = atomic_load_explicit(&self->claim, memory_order_acquire);
 	claim_settle(self, word);
 	if (unlikely(CLAIM_STATUS(word) != CLAIM_GRANTED)) {

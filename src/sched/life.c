@@ -113,6 +113,28 @@ INLINE struct fiber *successor(struct worker *w, struct fiber *joiner)
 	return next ? next : &w->loop;
 }
 
+/* The common case of trees: nobody waits for it yet, and an unstarted fiber is next. What publishes
+ * the end is the barrier of the pop as well. NULL: not so, and nothing happened. */
+INLINE struct fiber *publish_and_pick(struct worker *w, struct fiber *f, int result)
+{
+	uint64_t word = atomic_load_explicit(&f->join, memory_order_relaxed);
+	struct fiber *next;
+	int64_t bottom;
+
+	if (JOIN_LOW(word) != JOIN_NONE || !switch_unstarted_is_next(w, f) ||
+	    !deque_pop_begin(&w->unstarted, &bottom))
+		return NULL;
+	f->result = result;
+	if (unlikely(!atomic_cas64_barrier(&f->join, &word,
+					   JOIN_WORD(word >> 24, JOIN_DONE)))) {
+		deque_pop_undo(&w->unstarted, bottom);
+		return NULL;
+	}
+	count_up(&w->ended);
+	next = switch_pick_unstarted(w, bottom);
+	return next ? next : &w->loop;
+}
+
 /* Where the worker goes on when this fiber is no more. */
 INLINE NO_SANITIZE_THREAD struct arch_next leave(struct worker *w, struct fiber *next,
 						 struct stack *dead)
@@ -137,6 +159,7 @@ INLINE struct arch_next finish(struct worker *w, struct fiber *f, int result)
 {
 	struct cold *cold = fiber_cold(f);
 	struct stack *stack = cold_stack(cold);
+	struct fiber *next;
 
 	if (unlikely(cold->locals != NULL)) {
 		locals_destroy(cold); /* may park */
@@ -149,7 +172,10 @@ INLINE struct arch_next finish(struct worker *w, struct fiber *f, int result)
 		runtime_main_ended(w->runtime, result);
 	if (unlikely(timer_set(&f->timer)))
 		timers_remove(&w->timers, &f->timer);
-	return leave(w, successor(w, publish(w, f, result)), stack);
+	next = publish_and_pick(w, f, result);
+	if (!next)
+		next = successor(w, publish(w, f, result));
+	return leave(w, next, stack);
 }
 
 static _Noreturn void go_on(struct arch_next where);
@@ -298,13 +324,14 @@ int life_begin(struct worker *w, struct fiber *f)
 	atomic_store_explicit(&f->deadline, OS_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&f->landed, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->cold, cold, memory_order_relaxed);
-	atomic_store_explicit(&f->home, w, memory_order_relaxed);
 	f->flags |= F_STARTED;
 	f->sp = (char *)top + 1; /* fresh */
 #if !SWITCH_STARTS
 	life_frame(w, f);
 #endif
-	/* Release: home and cold; see "request" in fiber.h. */
-	atomic_or64(&f->state, STATE_STARTED);
+	/* Release: cold; pairs with fiber_has_begun. */
+	atomic_store_explicit(&f->begun, 1, memory_order_release);
+	if (unlikely(atomic_load_explicit(&f->home, memory_order_relaxed) != w))
+		fiber_moves_to(f, w);
 	return 0;
 }

@@ -103,8 +103,7 @@ static int request(fiber_t handle, uint64_t bit)
 		if (state & bit)
 			return 0;
 	} while (!atomic_cas64(&f->state, &state, state | bit));
-	if (state & STATE_STARTED)
-		wait_tell(f);
+	wait_tell(f);
 	return 0;
 }
 

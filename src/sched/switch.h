@@ -162,6 +162,36 @@ SWITCH_INLINE struct worker *switch_park(struct worker *w, struct fiber *me)
 	return w;
 }
 
+/* If `me`, which does not roam, parked now, would an unstarted fiber have the next turn? */
+static inline bool switch_unstarted_is_next(const struct worker *w, const struct fiber *me)
+{
+	return !w->next && !w->ready.head && !(me->flags & F_ROAM) &&
+	       (w->ticks + 1) % TICKS_PER_LOOK != 0 &&
+	       !atomic_load_explicit(&w->roam_count, memory_order_relaxed);
+}
+
+/* The pick, when that is so and the pop has begun; a full barrier came in between. */
+INLINE struct fiber *switch_pick_unstarted(struct worker *w, int64_t bottom)
+{
+	struct fiber *f = deque_pop_end(&w->unstarted, bottom);
+
+	w->ticks++;
+	w->next_left = NEXT_IN_A_ROW;
+	if (likely(f && life_begin(w, f) == 0))
+		return f;
+	if (f)
+		queue_push(&w->ready, f);
+	return worker_pick_queued(w);
+}
+
+/* switch_park, with that pick. */
+SWITCH_INLINE struct worker *switch_start(struct worker *w, struct fiber *me, int64_t bottom)
+{
+	struct fiber *next = switch_pick_unstarted(w, bottom);
+
+	return switch_to(w, me, next ? next : &w->loop, SWITCH_NOTHING);
+}
+
 /* Lets the others run first; returns at once if there are none. */
 SWITCH_INLINE struct worker *switch_yield(struct worker *w)
 {

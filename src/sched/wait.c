@@ -44,8 +44,7 @@ NOINLINE void wait_wake(struct fiber *f)
 	} else if (likely(home == w)) {
 		worker_ready_next(w, f);
 	} else if (may_adopt(w, f, home)) {
-		atomic_store_explicit(&f->home, w, memory_order_relaxed);
-		atomic_or64(&f->state, STATE_STARTED); /* "request" in fiber.h */
+		fiber_moves_to(f, w);
 		worker_ready(w, f);
 	} else {
 		worker_post(f, POST_WAKE);

@@ -14,7 +14,8 @@
  * everyone.
  *
  * Every TICKS_PER_LOOK picks the worker looks at the world, whatever is queued: inbox, due timers,
- * poller, and whether the oldest unstarted fiber has been waiting for too long.
+ * poller, and whether unstarted fibers have been waiting for too long. The poller costs a
+ * system call, about what 64 yields cost, so it is asked every POLL_EVERY_NS at the most.
  *
  * Home. A fiber's home is the worker that runs it, and only the home worker ends its parks: whoever
  * wakes it from elsewhere posts it to home's inbox, and the home takes it out between two fibers,
@@ -111,10 +112,8 @@ struct fiber *worker_take_roaming(struct worker *from, struct worker *w)
 	if (f)
 		atomic_fetch_sub_explicit(&from->roam_count, 1, memory_order_relaxed);
 	spin_unlock(&from->roam_guard);
-	if (f && atomic_load_explicit(&f->home, memory_order_relaxed) != w) {
-		atomic_store_explicit(&f->home, w, memory_order_relaxed);
-		atomic_or64(&f->state, STATE_STARTED); /* "request" in fiber.h */
-	}
+	if (f && atomic_load_explicit(&f->home, memory_order_relaxed) != w)
+		fiber_moves_to(f, w);
 	return f;
 }
 
@@ -241,31 +240,45 @@ static void look_at_poller(struct worker *w)
 {
 	struct list back;
 
+	if (w->now - w->polled < POLL_EVERY_NS)
+		return;
+	w->polled = w->now;
 	list_init(&back);
 	count_up(&w->polls);
 	if (w->ops->wait(w->poller, 0, &back) > 0)
 		wait_ops_back(&back);
 }
 
-/* The newest unstarted fibers go first, and might keep the oldest waiting for ever; but starting it
- * at every look would break the depth-first order of a tree: skynet then has 2,758 stacks alive
- * instead of a few dozen. So it has its turn when it has been the oldest for a while. */
-static void start_the_oldest(struct worker *w)
+/* Up to n of the oldest unstarted fibers queue for their turn. */
+static void start_oldest(struct worker *w, int n)
+{
+	struct fiber *f;
+
+	while (n-- > 0 && (f = deque_steal(&w->unstarted)))
+		queue_push(&w->ready, f);
+}
+
+/* The newest unstarted fibers go first, and only when nobody is ready, so others might wait for
+ * ever. If none was popped since the last look, the ready ones had all turns: unstarted ones queue
+ * with them. If only newer ones were, the oldest has its turn when it has been that for a while;
+ * at every look, skynet would have 2,758 stacks alive instead of a few dozen. */
+static void start_waiting(struct worker *w)
 {
 	int64_t top = atomic_load_explicit(&w->unstarted.top, memory_order_relaxed);
-	struct fiber *oldest;
+	int64_t bottom = atomic_load_explicit(&w->unstarted.bottom, memory_order_relaxed);
+	int64_t popped = (int64_t)count_read(&w->spawned) - bottom; /* give or take a constant */
 
 	if (deque_empty(&w->unstarted))
 		return;
+	if (popped == w->popped)
+		start_oldest(w, STARTS_PER_LOOK);
+	w->popped = popped;
 	if (top != w->oldest) {
 		w->oldest = top;
 		w->oldest_since = w->now;
+	} else if (w->now - w->oldest_since >= OLDEST_WAITS_NS) {
+		start_oldest(w, 1);
 	}
-	if (w->now - w->oldest_since < OLDEST_WAITS_NS)
-		return;
-	oldest = deque_steal(&w->unstarted);
-	if (oldest)
-		queue_push(&w->ready, oldest);
 }
 
 void worker_look(struct worker *w)
@@ -281,7 +294,7 @@ void worker_look(struct worker *w)
 	if (timers_next(&w->timers) <= w->now)
 		worker_run_timers(w);
 	look_at_poller(w);
-	start_the_oldest(w);
+	start_waiting(w);
 }
 
 void worker_loop(struct worker *w)

@@ -17,7 +17,9 @@
 enum {
 	TICKS_PER_LOOK = 64,    /* picks, or operations that did not park, between looks at the
 	                         * world */
+	POLL_EVERY_NS = 250 * 1000, /* a look asks the poller, a system call, no more often */
 	OLDEST_WAITS_NS = 5 * 1000 * 1000,
+	STARTS_PER_LOOK = 16,
 	NEXT_IN_A_ROW = 16,     /* fibers that may jump the queue one after the other */
 };
 
@@ -46,6 +48,8 @@ struct worker {
 	const struct poller_ops *ops;
 	struct timers timers;
 	int64_t now;                    /* coarse clock: when this worker last looked */
+	int64_t polled;                 /* when a look last asked the poller */
+	int64_t popped;                 /* unstarted ones so far, give or take a constant */
 	int64_t oldest, oldest_since;   /* index of the oldest unstarted, and when first seen */
 	int64_t trimmed;                /* when its stack cache was last trimmed */
 	bool noted_cancelled;           /* that the runtime was; see runtime_note_cancelled */
