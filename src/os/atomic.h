@@ -167,8 +167,8 @@ INLINE void os_barrier(void)
 #endif
 }
 
-/* atomic_cas64 and os_barrier in one, where it succeeds: on x86 the locked instruction is the barrier
- * already. */
+/* atomic_cas64 and os_barrier in one, where it succeeds: on x86 the locked instruction is the
+ * barrier already. */
 INLINE bool atomic_cas64_barrier(_Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
 {
 	bool changed = atomic_cas64(word, expected, desired);
