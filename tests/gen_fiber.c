@@ -228,6 +228,38 @@ Test(gen_fiber, what_cleans_up_may_park, .timeout = 20)
 	law_holds(destroy_parks, NULL);
 }
 
+/* On a helper thread and back, in and out of the body. */
+static void *goes_to_a_helper_and_back(fiber_gen_t *self, void *arg)
+{
+	for (;;) {
+		cr_expect(fiber_worker() != 0);
+		cr_expect(fiber_blocking_begin() == 0);
+		cr_expect(fiber_worker() == 0);
+		if (fiber_gen_yield(self, arg, NULL) < 0)
+			return NULL;
+	}
+}
+
+static int comes_home_outside(void *arg)
+{
+	fiber_gen_t *gen = created(goes_to_a_helper_and_back, NULL);
+
+	(void)arg;
+	for (int i = 0; i < 5; i++) {
+		cr_expect(fiber_gen_resume(gen, NULL, NULL) == 1);
+		cr_expect(fiber_worker() == 0);
+		cr_expect(fiber_blocking_end() == 0);
+		cr_expect(fiber_worker() != 0);
+	}
+	cr_expect(fiber_gen_destroy(gen) == 0);
+	return 0;
+}
+
+Test(gen_fiber, a_fiber_may_go_to_a_helper_thread_inside_and_come_back_outside, .timeout = 20)
+{
+	law_holds(comes_home_outside, NULL);
+}
+
 /* ---- from hand to hand ------------------------------------------------------------------------*/
 static void *tells_who_resumes(fiber_gen_t *self, void *arg)
 {

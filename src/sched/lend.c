@@ -76,11 +76,12 @@ static void put_exceptions(struct exceptions kept)
 static NO_SANITIZE_THREAD void leave(struct fiber *me, struct cold *cold, void *sp,
 				     uintptr_t message)
 {
-	void *fake = NULL;
+	void *fake = NULL, *own = switch_note(me);
 
 	sanitize_leave(&fake, cold->stack_bottom, cold->stack_bytes);
 	sanitize_switch(cold->sanitizer);
 	message = arch_switch(&me->sp, sp, message);
+	switch_note_back(me, own);
 	sanitize_arrive(fake);
 	if (message != SWITCH_NOTHING)
 		switch_land(worker_self(), message);

@@ -31,10 +31,8 @@ NO_SANITIZE_THREAD struct worker *switch_unusual(struct worker *w, struct fiber 
 	if (w->exceptions)
 		kept = *w->exceptions;
 #if defined(FB_TSAN)
-	/* Inside a generator the context is that one's, until we are back. */
-	void *own = fiber_cold(me)->sanitizer;
+	void *own = switch_note(me);
 
-	fiber_cold(me)->sanitizer = sanitize_current();
 	sanitize_switch(fiber_cold(to)->sanitizer);
 #endif
 	if (me->flags & to->flags & F_NO_FPU)
@@ -42,7 +40,7 @@ NO_SANITIZE_THREAD struct worker *switch_unusual(struct worker *w, struct fiber 
 	else
 		*message = arch_switch(&me->sp, to->sp, *message);
 #if defined(FB_TSAN)
-	fiber_cold(me)->sanitizer = own;
+	switch_note_back(me, own);
 #endif
 	if (me->flags & F_ROAM)
 		w = worker_self();

@@ -57,18 +57,35 @@ void switch_land(struct worker *w, uintptr_t message);
 struct worker *switch_unusual(struct worker *w, struct fiber *me, struct fiber *to,
 			      uintptr_t *message);
 
-#if defined(FB_ASAN)
-/* The fiber may be inside a generator: whoever comes back must say that it is that stack. */
-static inline void switch_note_stack(struct fiber *me)
+/* A fiber leaves. It may be inside a generator: then whoever comes back must tell the sanitizers of
+ * that one's stack and context. What to give switch_note_back when it is back. */
+INLINE void *switch_note(struct fiber *me)
 {
+	void *own = NULL;
+#if defined(FB_ASAN)
 	struct stack *s;
 
-	if (stack_locate(__builtin_frame_address(0), &s) != STACK_INSIDE)
-		return;
-	fiber_cold(me)->stack_bottom = s->bottom;
-	fiber_cold(me)->stack_bytes = s->bytes;
-}
+	if (stack_locate(__builtin_frame_address(0), &s) == STACK_INSIDE) {
+		fiber_cold(me)->stack_bottom = s->bottom;
+		fiber_cold(me)->stack_bytes = s->bytes;
+	}
+#elif defined(FB_TSAN)
+	own = fiber_cold(me)->sanitizer;
+	fiber_cold(me)->sanitizer = sanitize_current();
+#else
+	(void)me;
 #endif
+	return own;
+}
+
+INLINE void switch_note_back(struct fiber *me, void *own)
+{
+#if defined(FB_TSAN)
+	fiber_cold(me)->sanitizer = own;
+#else
+	(void)me, (void)own;
+#endif
+}
 
 /* A program with C++ is told from w->exceptions by the flag that every fiber has there. */
 static inline bool switch_is_unusual(const struct fiber *me, const struct fiber *to)
@@ -85,7 +102,7 @@ SWITCH_INLINE struct worker *switch_to(struct worker *w, struct fiber *me, struc
 	worker_show(w, to);
 	count_up(&w->switches);
 #if defined(FB_ASAN)
-	switch_note_stack(me);
+	switch_note(me);
 	sanitize_leave(&fake, fiber_cold(to)->stack_bottom, fiber_cold(to)->stack_bytes);
 #endif
 #if defined(FB_TSAN)
