@@ -28,6 +28,15 @@ void os_pages_unmap(void *address, size_t bytes);
  * faults later. */
 void os_pages_discard(void *address, size_t bytes);
 
+/* -fstack-clash-protection touches frames larger than this on their way down; smaller ones may
+ * leave so much untouched below the stack pointer. gcc relies on guards of 64 KiB on AArch64, and
+ * of a page elsewhere. */
+#if defined(__aarch64__)
+enum { OS_UNTOUCHED_BYTES = 64 * 1024 };
+#else
+enum { OS_UNTOUCHED_BYTES = 4 * 1024 };
+#endif
+
 struct os_range {
 	void *address;
 	size_t bytes;

@@ -20,11 +20,15 @@
 
 #include "base/list.h"
 #include "base/must.h"
+#include "os/os.h"
 #include "os/sanitize.h"
 
 enum {
-	STACK_GUARD_BYTES = 32 * 1024,
-	STACK_DEFAULT_BYTES = 128 * 1024 - STACK_GUARD_BYTES,
+	STACK_GUARD_LEAST = 32 * 1024,
+	STACK_GUARD_BYTES = (int)OS_UNTOUCHED_BYTES > (int)STACK_GUARD_LEAST
+				    ? (int)OS_UNTOUCHED_BYTES
+				    : (int)STACK_GUARD_LEAST,
+	STACK_DEFAULT_BYTES = 96 * 1024, /* 128 KiB a slot with the smaller guard */
 };
 
 struct fiber_gen;
