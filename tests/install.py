@@ -8,10 +8,13 @@ header, against the shared and the static library, with nothing but what pkg-con
 both."""
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
 
+# What runs the program, where it is for another machine.
+EMULATOR = shlex.split(os.environ.get("FIBER_TEST_EMULATOR", ""))
 PROGRAM = r"""
 static int hello(void *arg)
 {
@@ -68,7 +71,7 @@ def main():
         for name, libs in (("shared", shared), ("static", static)):
             program = os.path.join(stage, name)
             run(cc, source, "-Wall", "-Werror", *cflags, "-o", program, *libs)
-            run(program, env=where)
+            run(*EMULATOR, program, env=where)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ ssize_t recv(int fd, void *buffer, size_t bytes, int flags)
 
 int epoll_wait(int epoll, struct epoll_event *events, int most, int ms)
 {
-	int n = (int)syscall(SYS_epoll_wait, epoll, events, most, ms);
+	int n = (int)syscall(SYS_epoll_pwait, epoll, events, most, ms, NULL, 0);
 
 	if (n > 0)
 		call_once(&after_wait);

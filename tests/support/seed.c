@@ -10,7 +10,7 @@
 #include "law.h"
 #include "os/sanitize.h"
 
-#if defined(FB_ASAN) || defined(FB_TSAN)
+#if (defined(FB_ASAN) || defined(FB_TSAN)) && !defined(LAW_SLOW)
 #define LAW_SLOW 1
 #endif
 

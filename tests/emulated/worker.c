@@ -1,4 +1,4 @@
-/* emulated.c - lets tests start themselves again where an emulator runs them.
+/* worker.c - lets tests start themselves again where an emulator runs them.
  *
  * Criterion executes the test program anew for each test, as "boxfort-worker". The kernel would
  * refuse: the program is for another processor. So that one execve goes to the emulator. EMULATOR
@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "emulated.h"
 
 enum { WORDS_MOST = 64 };
 
@@ -17,7 +19,7 @@ int execve(const char *path, char *const arguments[], char *const environment[])
 	const char *words[WORDS_MOST];
 	size_t n = WORDS;
 
-	if (!arguments[0] || strcmp(arguments[0], "boxfort-worker") != 0)
+	if (!emulated_kernel() || !arguments[0] || strcmp(arguments[0], "boxfort-worker") != 0)
 		return (int)syscall(SYS_execve, path, arguments, environment);
 	memcpy(words, emulator, sizeof emulator);
 	words[n++] = path;
