@@ -159,9 +159,10 @@
 #if defined(__CET__) && (__CET__ & 1)
 	ret
 #else
-	addq	$8, %rsp
+	popq	%rcx
 	.cfi_adjust_cfa_offset -8
-	jmpq	*-8(%rsp)		/* the red zone is ours (psABI 3.2.2) */
+	.cfi_register rip, rcx
+	jmpq	*%rcx
 #endif
 	.endm
 

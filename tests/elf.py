@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 
-FUNCTIONS = ("arch_control_words", "arch_frame", "arch_hop", "arch_hop_bare", "arch_leave",
-             "arch_start", "arch_switch", "arch_switch_bare")
-OWN = ("arch_entry",)  # local
+FUNCTIONS = ["arch_control_words", "arch_frame", "arch_leave", "arch_start", "arch_switch",
+             "arch_switch_bare"]
+HOPS = {"x86_64": ["arch_hop", "arch_hop_bare"]}  # some processors have them
+OWN = ["arch_entry"]  # local
 # Of each processor: plain and protected builds, what the note says then, what functions begin with.
 PROTECTION = {
     "x86_64": ("-fcf-protection=none", "-fcf-protection=full", "IBT", ("endbr64",)),
@@ -109,6 +110,9 @@ def main():
     cc, source, library = sys.argv[1:]
     plain, protected, feature, pads = next(
         value for name, value in PROTECTION.items() if os.path.basename(source).startswith(name))
+    for name, hops in HOPS.items():
+        if os.path.basename(source).startswith(name):
+            FUNCTIONS.extend(hops)
     objdump = cc[:-len("gcc")] + "objdump" if cc.endswith("-gcc") else "objdump"
     for tool in ("readelf", objdump, "nm"):
         if not shutil.which(tool):

@@ -1,6 +1,6 @@
-/* What gdb_stack.py stops in: a fiber a few calls deep, before and after it was parked, and one
- * that another thread runs. */
-#include <fiber.h>
+/* What gdb_stack.py stops in: a fiber a few calls deep, before and after it was parked, one that
+ * another thread runs, and a generator, whose stack is its own. */
+#include <fiber/gen.h>
 
 #define DEEP __attribute__((__noinline__))
 
@@ -35,9 +35,26 @@ static int task(void *arg)
 	return 0;
 }
 
+static void *generator(fiber_gen_t *self, void *arg)
+{
+	fiber_gen_yield(self, NULL, NULL);
+	deep(*(int *)arg);
+	return NULL;
+}
+
+static int resumer(void *arg)
+{
+	fiber_gen_t *gen;
+	int r = fiber_gen_create(&gen, NULL, generator, arg);
+
+	while (r == 0 && fiber_gen_resume(gen, NULL, NULL) > 0)
+		;
+	return r < 0 ? r : fiber_gen_destroy(gen);
+}
+
 static int spawner(void *arg)
 {
-	fiber_t fibers[2], elsewhere;
+	fiber_t fibers[2], elsewhere, inside;
 	const fiber_attr_t second = { .worker = 2 };
 	int r;
 
@@ -46,8 +63,11 @@ static int spawner(void *arg)
 			return r;
 	if ((r = fiber_spawn(&elsewhere, &second, task, arg)) < 0)
 		return r;
+	if ((r = fiber_spawn(&inside, NULL, resumer, arg)) < 0)
+		return r;
 	for (int i = 0; i < 2; i++)
 		fiber_join(fibers[i], NULL);
+	fiber_join(inside, NULL);
 	return fiber_join(elsewhere, NULL);
 }
 

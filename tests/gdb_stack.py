@@ -120,17 +120,20 @@ def check_switch():
 def check_fiber():
     gdb.execute("break deepest", to_string=True)
     gdb.execute("run", to_string=True)
-    stops, callers = 0, ["deepest", "deeper", "deep", "task"]
+    stops, callers = 0, ["deepest", "deeper", "deep"]
+    begun_by = {"task": 0, "generator": 0}
     while gdb.selected_inferior().pid:
         names, reason = backtrace()
-        if names[:len(callers)] != callers or names[-1] != "arch_entry":
+        if names[:3] != callers or names[3] not in begun_by or names[-1] != "arch_entry":
             findings.append(f"stop {stops}: {names}")
+        else:
+            begun_by[names[3]] += 1
         if reason != gdb.FRAME_UNWIND_OUTERMOST:
             findings.append(f"stop {stops}: it ends because {gdb.frame_stop_reason_string(reason)}")
         stops += 1
         gdb.execute("continue", to_string=True)
-    if stops != 6:
-        findings.append(f"{stops} stops: three fibers stop twice each")
+    if begun_by != {"task": 6, "generator": 2}:
+        findings.append(f"{begun_by}: three fibers stop twice each, and one in a generator")
     print(f"{OURS}stopped {stops} times inside fibers")
 
 

@@ -1,7 +1,8 @@
 /* Walks from inside a fiber: every frame, from any depth, before and after it was parked, and an
- * end at the fiber's entry. The instructions of the switch itself are the business of
- * arch_walk.c. */
+ * end at the fiber's entry; in a generator at that one's. The instructions of the switch itself
+ * are the business of arch_walk.c. */
 #include <criterion/criterion.h>
+#include <fiber/gen.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unwind.h>
@@ -59,12 +60,34 @@ static __attribute__((__noinline__)) int descend(struct walk *w, unsigned depth)
 	return below + 1;
 }
 
-static int walker(void *arg)
+static __attribute__((__noinline__)) int walker(void *arg)
 {
 	struct walk *w = arg;
 	volatile int levels = descend(w, w->depth);
 
 	return levels;
+}
+
+static void *walks_inside(fiber_gen_t *self, void *arg)
+{
+	fiber_gen_yield(self, NULL, NULL);
+	walker(arg);
+	return NULL;
+}
+
+/* A generator ends the walk: the fiber's own frames are not seen. */
+static int walker_in_a_generator(void *arg)
+{
+	struct walk *w = arg;
+	fiber_gen_t *gen;
+
+	cr_expect(fiber_gen_create(&gen, NULL, walks_inside, arg) == 0);
+	while (fiber_gen_resume(gen, NULL, NULL) > 0)
+		fiber_yield();
+	cr_expect(fiber_gen_destroy(gen) == 0);
+	for (unsigned f = 0; f < w->frames; f++)
+		cr_expect(w->function[f] != (void *)walker_in_a_generator);
+	return (int)w->depth + 1;
 }
 
 static void check(const struct walk *w)
@@ -82,6 +105,8 @@ static void check(const struct walk *w)
 	cr_expect(w->frames > 0 && w->function[w->frames - 1] == arch_entry());
 }
 
+static fiber_fn *walking = walker;
+
 static int walks_from_any_depth(void *arg)
 {
 	static const unsigned depths[] = { 0, 1, 7, 100 };
@@ -94,7 +119,7 @@ static int walks_from_any_depth(void *arg)
 	 * elsewhere. */
 	for (unsigned i = 0; i < DEPTHS * PARKS; i++) {
 		walks[i] = (struct walk){ .depth = depths[i % DEPTHS], .parks = i / DEPTHS };
-		cr_expect(fiber_spawn(&fibers[i], attr, walker, &walks[i]) == 0);
+		cr_expect(fiber_spawn(&fibers[i], attr, walking, &walks[i]) == 0);
 	}
 	for (unsigned i = 0; i < DEPTHS * PARKS; i++) {
 		int levels = 0;
@@ -120,4 +145,12 @@ Test(unwind_fiber, a_walk_shows_the_same_after_a_move_to_another_thread, .timeou
 Test(unwind_fiber, a_fiber_that_leaves_the_control_words_alone_is_walked_as_well, .timeout = 20)
 {
 	law_holds(walks_from_any_depth, &(fiber_attr_t){ .flags = FIBER_NO_FPU });
+}
+
+Test(unwind_fiber, a_walk_from_inside_a_generator_ends_at_its_entry, .timeout = 20)
+{
+	walking = walker_in_a_generator;
+	law_holds(walks_from_any_depth, NULL);
+	setenv("FIBER_TEST_MOVE", "1", 1);
+	law_holds(walks_from_any_depth, &(fiber_attr_t){ .flags = FIBER_ROAM });
 }
