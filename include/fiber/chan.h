@@ -37,7 +37,8 @@ void fiber_chan_free(fiber_chan_t *chan);
  *	-EPIPE          the channel is closed
  *	-ECANCELED      interrupted
  *	-ETIMEDOUT      (until) `when` has passed
- *	-EINVAL         chan is NULL, or item is, though items have a size */
+ *	-EINVAL         chan is NULL, or item is, though items have a size
+ *	-EPERM          it is a ticker (fiber/ticker.h) */
 FIBER_CHECKED int fiber_chan_send(fiber_chan_t *chan, const void *item);
 FIBER_CHECKED int fiber_chan_send_until(fiber_chan_t *chan, const void *item, int64_t when);
 

@@ -92,10 +92,12 @@ bool case_try(fiber_case_t *c)
 /* Guard held. Could the case go? Without doing it. */
 static bool could_go(const fiber_case_t *c)
 {
-	const struct fiber_chan *chan = c->chan;
+	struct fiber_chan *chan = c->chan;
 
 	if (chan->closed)
 		return true;
+	if (chan->ticks)
+		return ticker_is_due(chan);
 	if (sends(c))
 		return chan->count < chan->capacity || !list_empty(&chan->receivers);
 	return chan->count > 0 || !list_empty(&chan->senders);
@@ -107,7 +109,8 @@ static bool only_ourselves(const struct selection *s, const fiber_case_t *c)
 {
 	const struct list *queue = sends(c) ? &c->chan->receivers : &c->chan->senders;
 
-	if (c->chan->closed || c->chan->count != (sends(c) ? c->chan->capacity : 0))
+	if (c->chan->closed || c->chan->ticks ||
+	    c->chan->count != (sends(c) ? c->chan->capacity : 0))
 		return false;
 	for (const struct list *n = queue->next; n != queue; n = n->next)
 		if (container_of(n, struct chan_waiter, base.link)->base.fiber != s->self)
@@ -144,6 +147,8 @@ static int enter_chan(struct selection *s, size_t i)
 	e->chan = (struct chan_waiter){ .base = waiter_of(s, i) };
 	list_append(sends(c) ? &c->chan->senders : &c->chan->receivers, &e->chan.base.link);
 	e->entered = true;
+	if (c->chan->ticks && ticker_inside(c->chan)->next < s->tick)
+		s->tick = ticker_inside(c->chan)->next;
 	spin_unlock(&c->chan->guard);
 	return SELECT_NONE;
 }

@@ -7,6 +7,7 @@
 #include "sync/chan.h"
 
 #include "sched/hot.h"
+#include "sync/ticker.h"
 
 /* Of no bytes the pointers may be NULL, which memcpy forbids. */
 static inline void copy(void *to, const void *from, size_t bytes)
@@ -42,6 +43,8 @@ int chan_put(struct fiber_chan *c, const void *item, struct fiber **woken)
 	struct chan_waiter *w;
 
 	*woken = NULL;
+	if (unlikely(c->ticks))
+		return -EPERM;
 	if (unlikely(c->closed))
 		return -EPIPE;
 	w = claim(&c->receivers);
@@ -76,6 +79,8 @@ int chan_take(struct fiber_chan *c, void *item, struct fiber **woken)
 	struct chan_waiter *w;
 
 	*woken = NULL;
+	if (unlikely(c->ticks))
+		return ticker_take(c, item);
 	if (c->count == 0)
 		return take_over(c, item, woken);
 	if (likely(item != NULL))
@@ -102,9 +107,8 @@ static COLD int leave(struct fiber_chan *c, struct chan_waiter *w, int why)
 	return why;
 }
 
-/* Guard held: waits in `waiters`, and lets go of the guard. With an end, or as a plain thread. */
-static NOINLINE int wait_until(struct fiber_chan *c, struct list *waiters, void *item,
-			       enum wait_what what, int64_t until)
+NOINLINE int chan_wait(struct fiber_chan *c, struct list *waiters, void *item,
+		       enum wait_what what, int64_t until)
 {
 	struct fiber *self = wait_self();
 	struct chan_waiter w = { .base = { .fiber = self, .data = item } };
@@ -131,7 +135,7 @@ INLINE void queue(struct list *waiters, struct list *node)
 	waiters->prev = node;
 }
 
-/* The same for a fiber without a deadline. A tail of the public functions: between a switch and
+/* The same for a fiber that has no deadline. A tail of the public functions: between a switch and
  * whoever called them lies one return, and not two. */
 static NOINLINE int wait_in(struct fiber_chan *c, struct list *waiters, void *item,
 			    enum wait_what what)
@@ -142,7 +146,7 @@ static NOINLINE int wait_in(struct fiber_chan *c, struct list *waiters, void *it
 	int r;
 
 	if (unlikely(!self))
-		return wait_until(c, waiters, item, what, FIBER_NEVER);
+		return chan_wait(c, waiters, item, what, FIBER_NEVER);
 	w.base.fiber = self;
 	w.base.index = 0;
 	w.base.data = item;
@@ -158,7 +162,7 @@ INLINE int await(struct fiber_chan *c, struct list *waiters, void *item, enum wa
 		 int64_t until)
 {
 	return until == FIBER_NEVER ? wait_in(c, waiters, item, what)
-				    : wait_until(c, waiters, item, what, until);
+				    : chan_wait(c, waiters, item, what, until);
 }
 
 /* ---- the slow ways ---------------------------------------------------------------------------*/
@@ -193,8 +197,11 @@ static NOINLINE int send_guarded(struct fiber_chan *c, const void *item, int64_t
 static NOINLINE int recv_guarded(struct fiber_chan *c, void *item, int64_t until)
 {
 	struct fiber *woken;
-	int r = chan_take(c, item, &woken);
+	int r;
 
+	if (unlikely(c->ticks))
+		return ticker_recv(c, item, until);
+	r = chan_take(c, item, &woken);
 	if (r == -EAGAIN)
 		return await(c, &c->receivers, item, WAIT_RECV, until);
 	finish(c, woken, r);

@@ -1,7 +1,7 @@
 /* chan_life.c - a channel's beginning, close and end: see chan.h for the invariants. */
 #include <stdlib.h>
 
-#include "sync/chan.h"
+#include "sync/ticker.h"
 
 PUBLIC int fiber_chan_create(fiber_chan_t **out, size_t item_bytes, size_t capacity)
 {
@@ -42,37 +42,44 @@ PUBLIC void fiber_chan_free(fiber_chan_t *c)
 	free(c);
 }
 
-/* Moves all who can still be had to `claimed`. */
-static void claim_all(struct list *waiters, struct list *claimed)
+void chan_claim_all(struct list *waiters, int result, struct list *claimed)
 {
 	struct list *node;
 
+	list_init(claimed);
 	while ((node = list_pop(waiters))) {
 		struct chan_waiter *w = container_of(node, struct chan_waiter, base.link);
 
 		if (!wait_claim(w->base.fiber, w->base.ticket, w->base.index))
 			continue;
-		w->result = -EPIPE;
+		w->result = result;
 		list_append(claimed, node);
 	}
 }
 
+void chan_wake_all(struct list *claimed)
+{
+	struct list *node;
+
+	while ((node = list_pop(claimed)))
+		wait_wake(container_of(node, struct chan_waiter, base.link)->base.fiber);
+}
+
 PUBLIC int fiber_chan_close(fiber_chan_t *c)
 {
-	struct list claimed, *node;
+	struct list senders, receivers;
 	bool was;
 
 	if (!c)
 		return -EINVAL;
-	list_init(&claimed);
 	spin_lock(&c->guard);
 	was = c->closed;
 	c->closed = true;
-	claim_all(&c->senders, &claimed);
-	claim_all(&c->receivers, &claimed);
+	chan_claim_all(&c->senders, -EPIPE, &senders);
+	chan_claim_all(&c->receivers, -EPIPE, &receivers);
 	spin_unlock(&c->guard);
-	while ((node = list_pop(&claimed)))
-		wait_wake(container_of(node, struct chan_waiter, base.link)->base.fiber);
+	chan_wake_all(&senders);
+	chan_wake_all(&receivers);
 	return was ? -EALREADY : 0;
 }
 
@@ -84,7 +91,7 @@ PUBLIC size_t fiber_chan_count(const fiber_chan_t *c)
 	if (!c)
 		return 0;
 	spin_lock(&chan->guard);
-	n = c->count;
+	n = c->ticks ? !c->closed && ticker_is_due(chan) : c->count;
 	spin_unlock(&chan->guard);
 	return n;
 }

@@ -60,18 +60,28 @@ static int leave_all(struct selection *s, int won)
 	return won;
 }
 
+/* A ticker that was set anew has ended the wait: there is nothing to receive. */
+static bool look_again(const struct selection *s, int won)
+{
+	return won >= 0 && won < (int)s->n && s->cases[won].op == FIBER_OP_RECV &&
+	       s->cases[won].result == -EAGAIN;
+}
+
 static int wait_for_one(struct selection *s, int64_t until)
 {
 	int won = SELECT_NONE;
 
 	s->ticket = wait_begin(s->self, WAIT_SELECT, NULL, WAIT_INTERRUPTIBLE);
+	s->tick = FIBER_NEVER;
 	for (size_t i = 0; i < s->n && won == SELECT_NONE; i++)
 		won = case_enter(s, i);
-	if (won == SELECT_NONE || won == SELECT_LOST)
-		won = wait_park(s->self, until);
-	else if (won == SELECT_AGAIN)
-		return leave_all(s, SELECT_AGAIN);
-	return leave_all(s, won);
+	if (won == SELECT_NONE || won == SELECT_LOST) {
+		won = wait_park(s->self, until < s->tick ? until : s->tick);
+		if (won == -ETIMEDOUT && s->tick <= until)
+			won = SELECT_AGAIN;
+	}
+	won = leave_all(s, won);
+	return look_again(s, won) ? SELECT_AGAIN : won;
 }
 
 static int wait_in_turns(struct selection *s, int64_t until)

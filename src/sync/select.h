@@ -6,6 +6,7 @@
 #include "poller/poller.h"
 #include "sync/chan.h"
 #include "sync/future.h"
+#include "sync/ticker.h"
 
 /* A case while its fiber waits. */
 struct entry {
@@ -24,6 +25,7 @@ struct selection {
 	struct fiber *self;
 	uint64_t ticket;
 	struct entry *entry;
+	int64_t tick;           /* when the next tick is due that one of the cases waits for */
 };
 
 /* What a round found: a case's index, or */
