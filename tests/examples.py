@@ -329,6 +329,18 @@ def rate_limiter():
         expect(int(milliseconds) >= 10 * (before - 4), f"none too early: {said!r}")
 
 
+def fibonacci():
+    status, said = program("fibonacci", "100")
+    expect(status == 0 and said.splitlines() == [
+        "0", "1", "1", "2", "3", "5", "8", "13", "21", "34", "55", "89", "12 numbers",
+        "deep and flat: same fringe", "deep and swapped: another fringe",
+        "deep and longer: another fringe"], repr(said))
+    status, said = program("fibonacci", str(2 ** 63))
+    numbers = [int(line) for line in said.splitlines()[:93]]
+    expect(status == 0 and numbers[:2] == [0, 1] and all(
+        a + b == c for a, b, c in zip(numbers, numbers[1:], numbers[2:])), repr(said))
+
+
 def demo():
     with tempfile.TemporaryDirectory() as folder:
         server = os.path.join(FOLDER, "http")
@@ -346,7 +358,7 @@ def demo():
 CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
                                               broker, graceful,
                                               thread_wake, sieve, producer_consumer, worker_pool,
-                                              rate_limiter, demo)}
+                                              rate_limiter, fibonacci, demo)}
 
 if __name__ == "__main__":
     FOLDER = sys.argv[2]
