@@ -281,7 +281,6 @@ static int written_or_not(void *arg)
 {
 	uint64_t state = *(uint64_t *)arg;
 	char *old = malloc(LARGE), *new = malloc(LARGE);
-	unsigned done = 0;
 
 	memset(old, 'o', LARGE);
 	memset(new, 'n', LARGE);
@@ -296,7 +295,6 @@ static int written_or_not(void *arg)
 		r = result_of(f);
 		cr_expect(r == 0 || r == -ECANCELED, "%d", r);
 		expect_contents(path_of("race"), r == 0 ? new : old, LARGE);
-		done += r == 0;
 	}
 	cr_expect(unlink(path_of("race")) == 0);
 	free(old);

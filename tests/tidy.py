@@ -201,6 +201,9 @@ def declarations(text):
     blank = comment.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
     blank = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", lambda m: re.sub(r"[^\n]", " ", m.group()), blank,
                    flags=re.M)
+    # What an inline function calls is not declared there.
+    blank = re.sub(r"^\{.*?^\}", lambda m: re.sub(r"[^\n]", " ", m.group()), blank,
+                   flags=re.M | re.S)
     for match in DECLARATION.finditer(blank):
         statement = blank[:match.end()].rfind(";", 0, match.start()) + 1
         if re.search(r"\b(?:typedef|inline|return)\b", blank[statement:match.start()]):
