@@ -78,6 +78,15 @@ static ssize_t attempt_if_ready(const struct call *c)
 	return r == -EAGAIN ? POLLER_RETRY : r;
 }
 
+static size_t bytes_to_write(const struct poller_op *op)
+{
+	size_t sum = 0;
+
+	for (int i = 0; op->kind == IO_WRITE && i < op->iov_count; i++)
+		sum += op->iov[i].iov_len;
+	return sum;
+}
+
 static int run(void *argument)
 {
 	struct call *c = argument;
@@ -87,7 +96,7 @@ static int run(void *argument)
 			return -EINTR;
 		c->result = attempt_if_ready(c);
 	} while (c->result == -EINTR || c->result == -ECONNABORTED);
-	quiet_helper(c->result);
+	quiet_helper(c->result, bytes_to_write(c->op));
 	return 0;
 }
 

@@ -67,7 +67,7 @@ static int run(void *argument)
 			return -EINTR;
 		c->result = once(c);
 	} while (c->result == -EINTR);
-	quiet_helper(c->result);
+	quiet_helper(c->result, 0);
 	return 0;
 }
 
@@ -79,7 +79,7 @@ static ssize_t on_this_thread(struct file_call *c)
 	do
 		c->result = once(c);
 	while (c->result == -EINTR);
-	return quiet_end(&quiet, c->result);
+	return quiet_end(&quiet, c->result, 0);
 }
 
 static bool has_descriptor(const struct file_call *c)

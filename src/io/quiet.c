@@ -5,10 +5,13 @@
 #include <stddef.h>
 #include <time.h>
 
-/* The signal that comes with this result; 0: none. */
-static int signal_of(ssize_t result)
+/* The signal that may come with this result; 0: none. sendfile(2), and a write to a pipe that
+ * blocks, may move some, find the other end gone, raise SIGPIPE, and return what they moved. */
+static int signal_of(ssize_t result, size_t asked)
 {
-	return result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0;
+	if (result == -EPIPE || (result > 0 && (size_t)result < asked))
+		return SIGPIPE;
+	return result == -EFBIG ? SIGXFSZ : 0;
 }
 
 static void both(sigset_t *set)
@@ -18,7 +21,7 @@ static void both(sigset_t *set)
 	sigaddset(set, SIGXFSZ);
 }
 
-/* They were sent to this thread, so no other can have taken them. */
+/* They were sent to this thread, so no other can have taken them. If none was sent: nothing. */
 static void consume(int number)
 {
 	static const struct timespec now = { 0, 0 };
@@ -39,9 +42,9 @@ void quiet_begin(struct quiet *q)
 	sigpending(&q->pending);
 }
 
-ssize_t quiet_end(struct quiet *q, ssize_t result)
+ssize_t quiet_end(struct quiet *q, ssize_t result, size_t asked)
 {
-	int number = signal_of(result);
+	int number = signal_of(result, asked);
 
 	if (number && !sigismember(&q->pending, number))
 		consume(number);
@@ -49,9 +52,9 @@ ssize_t quiet_end(struct quiet *q, ssize_t result)
 	return result;
 }
 
-ssize_t quiet_helper(ssize_t result)
+ssize_t quiet_helper(ssize_t result, size_t asked)
 {
-	int number = signal_of(result);
+	int number = signal_of(result, asked);
 
 	if (number)
 		consume(number);

@@ -52,7 +52,7 @@ static int run(void *argument)
 {
 	struct sending *s = argument;
 
-	s->result = quiet_helper(call(s));
+	s->result = quiet_helper(call(s), s->bytes);
 	return 0;
 }
 
@@ -61,7 +61,7 @@ static ssize_t send_here(struct sending *s)
 	struct quiet quiet;
 
 	quiet_begin(&quiet);
-	return quiet_end(&quiet, call(s));
+	return quiet_end(&quiet, call(s), s->bytes);
 }
 
 static ssize_t send_on_helper(struct sending *s)
