@@ -270,10 +270,11 @@ Test(file, one_that_cannot_be_written_leaves_the_old)
 
 /* ---- against interruptions --------------------------------------------------------------------*/
 enum { LARGE = 8 << 20 };
+static char raced[64]; /* path_of is for one fiber at a time */
 
 static int writes_large(void *data)
 {
-	return fiber_write_file(path_of("race"), data, LARGE, 0600);
+	return fiber_write_file(raced, data, LARGE, 0600);
 }
 
 /* Old or new, whole; and the writer knows which. */
@@ -282,21 +283,22 @@ static int written_or_not(void *arg)
 	uint64_t state = *(uint64_t *)arg;
 	char *old = malloc(LARGE), *new = malloc(LARGE);
 
+	snprintf(raced, sizeof raced, "%s/raced", folder);
 	memset(old, 'o', LARGE);
 	memset(new, 'n', LARGE);
 	for (int i = 0; i < 10; i++) {
 		fiber_t f;
 		int r;
 
-		cr_expect(fiber_write_file(path_of("race"), old, LARGE, 0600) == 0);
+		cr_expect(fiber_write_file(raced, old, LARGE, 0600) == 0);
 		f = spawned(writes_large, new);
 		fiber_sleep((int64_t)(law_random(&state) % (8 * FIBER_MILLISECOND)));
 		cr_expect(fiber_cancel(f) == 0);
 		r = result_of(f);
 		cr_expect(r == 0 || r == -ECANCELED, "%d", r);
-		expect_contents(path_of("race"), r == 0 ? new : old, LARGE);
+		expect_contents(raced, r == 0 ? new : old, LARGE);
 	}
-	cr_expect(unlink(path_of("race")) == 0);
+	cr_expect(unlink(raced) == 0);
 	free(old);
 	free(new);
 	return 0;
@@ -311,6 +313,7 @@ Test(file, a_cancelled_write_changes_nothing_or_all)
 
 /* Many at one name: each reader finds one writer's, whole. */
 enum { WRITERS = 6, SIZE = 50000 };
+static char shared[64]; /* path_of is for one fiber at a time */
 
 static int writes_its_letter(void *arg)
 {
@@ -319,7 +322,7 @@ static int writes_its_letter(void *arg)
 
 	memset(data, (int)(intptr_t)arg, SIZE);
 	for (int i = 0; i < 10 && r == 0; i++)
-		r = fiber_write_file(path_of("shared"), data, SIZE, 0600);
+		r = fiber_write_file(shared, data, SIZE, 0600);
 	free(data);
 	return r;
 }
@@ -331,7 +334,7 @@ static int reads_one_letter(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < 20; i++) {
-		n = fiber_read_file(path_of("shared"), &data, 0);
+		n = fiber_read_file(shared, &data, 0);
 		cr_expect(n == SIZE);
 		for (int k = 1; k < SIZE && n == SIZE; k++)
 			if (((char *)data)[k] != ((char *)data)[0]) {
@@ -348,6 +351,7 @@ static int writers_and_readers(void *arg)
 	fiber_t f[2 * WRITERS];
 
 	(void)arg;
+	snprintf(shared, sizeof shared, "%s/shared", folder);
 	cr_expect(writes_its_letter((void *)'z') == 0);
 	for (intptr_t i = 0; i < WRITERS; i++) {
 		f[2 * i] = spawned(writes_its_letter, (void *)('a' + i));
@@ -355,7 +359,7 @@ static int writers_and_readers(void *arg)
 	}
 	for (int i = 0; i < 2 * WRITERS; i++)
 		cr_expect(result_of(f[i]) == 0);
-	return fiber_unlink(path_of("shared"));
+	return fiber_unlink(shared);
 }
 
 Test(file, a_reader_finds_one_writers_contents_whole)
