@@ -77,6 +77,23 @@ Test(process, a_wait_ends_at_its_deadline_and_the_process_goes_on, .timeout = 60
 	children_law(interrupted);
 }
 
+static int waits_alone(void *arg)
+{
+	fiber_process_options_t options = { .argv = SHELL("sleep 0.05") };
+	fiber_process_t p = child_started(&options);
+
+	(void)arg;
+	return child_ends_with(&p, 0, 0) ? 0 : -1;
+}
+
+Test(process, to_wait_for_a_child_is_no_deadlock, .timeout = 60)
+{
+	for (int without = 0; without < 2; without++) {
+		child_without_pidfd = without;
+		law_holds_with(&(fiber_options_t){ .flags = FIBER_ONLY_FIBERS }, waits_alone, NULL);
+	}
+}
+
 static int waits(void *process)
 {
 	return fiber_process_wait(process, NULL);
@@ -155,6 +172,7 @@ static int mistakes(void *arg)
 	(void)arg;
 	cr_expect(fiber_process_start(NULL, &endless) == -EINVAL);
 	cr_expect(fiber_process_start(&p, NULL) == -EINVAL);
+	cr_expect(FIBER_TIMEOUT(0, fiber_process_start(&p, &endless)) == -ETIMEDOUT && p.pid == 0);
 	cr_expect(start((fiber_process_options_t){ 0 }) == -EINVAL);
 	cr_expect(start((fiber_process_options_t){ .argv = none }) == -EINVAL);
 	cr_expect(start((fiber_process_options_t){ .argv = missing }) == -ENOENT);

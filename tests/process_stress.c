@@ -156,6 +156,7 @@ Test(process_stress, every_child_is_accounted_for_and_none_is_left, .timeout = 3
 	for (int without = 0; without < 2; without++) {
 		child_without_pidfd = without;
 		law_holds(accounts, &seed);
+		law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, accounts, &seed);
 	}
 	cr_expect(law_descriptors() == before, "a descriptor is left");
 }

@@ -322,6 +322,8 @@ static int waits_for_nothing_else(void)
 
 	pthread_create(&sender, NULL, sends_when_it_waits, NULL);
 	r = fiber_run(&options, waits, c);
+	if (r != REACHED)
+		return 1;
 	pthread_join(sender, NULL);
 	return fiber_signal_close(c) == 0 ? r : 2;
 }
@@ -353,6 +355,31 @@ static int dumps_and_tells(void)
 			 NULL);
 }
 
+static fiber_chan_t *left_open;
+
+static int leaves_one_open(void *arg)
+{
+	(void)arg;
+	left_open = opened(SIGQUIT);
+	return 0;
+}
+
+/* The runtime's handler is beneath the channel's, so it cannot be removed: it must do as if. */
+static int ends_before_the_channel(void)
+{
+	fiber_options_t options = { .workers = 2, .flags = FIBER_DUMP_ON_QUIT };
+
+	for (int i = 0; i < 3; i++) {
+		if (fiber_run(&options, leaves_one_open, NULL) != 0)
+			return 1;
+		raise(SIGQUIT);
+		if (received(left_open) != SIGQUIT || fiber_signal_close(left_open) != 0)
+			return 2;
+	}
+	raise(SIGQUIT);
+	return 3;
+}
+
 static int quits_when_all_is_over(void)
 {
 	dumps_and_tells();
@@ -367,4 +394,5 @@ Test(signal_handlers, sigquit_dumps_and_is_a_message, .timeout = 60)
 	exits_with(dumps_and_tells, REACHED);
 	cr_expect(strstr(death.text, "fiber") != NULL, "a dump, not %s", death.text);
 	dies_by(quits_when_all_is_over, SIGQUIT);
+	dies_by(ends_before_the_channel, SIGQUIT);
 }

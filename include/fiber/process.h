@@ -26,6 +26,10 @@
  * that were born in calls of this library are). No signal is blocked or ignored in it, SIGPIPE
  * included, whatever the program has set for itself. All else is as with fork(2) and exec(2).
  *
+ * A child that asks for a signal when its parent dies (PR_SET_PDEATHSIG) gets it when the thread
+ * ends that has started it. For fibers that is a helper thread, which ends after ten seconds
+ * without work: start such a program from a plain thread that stays.
+ *
  * Works in fibers and on plain threads, which it blocks. After fork(2) the children are those of
  * the parent: in its child every call says -ECHILD, and fiber_process_close only closes. */
 #ifndef FIBER_PROCESS_H
@@ -51,6 +55,7 @@ typedef struct fiber_stdio {
 enum {                                 /* fiber_process_options_t.flags */
 	FIBER_PROCESS_GROUP = 1u << 0, /* the child leads a process group of its own, and signals
 	                                * go to the whole group: also to what a shell has started.
+	                                * (At a terminal it is in the background.)
 	                                * Whoever of it outlives the leader when it is stopped
 	                                * gets SIGKILL */
 };

@@ -135,9 +135,11 @@ static int signal_it(const struct child *c, pid_t pid, int signal)
 
 	if (c->group)
 		r = kill(-pid, signal);
-	else if (c->pidfd >= 0)
-		r = (int)syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0);
+	else if (c->pidfd < 0)
+		r = kill(pid, signal);
 	else
+		r = (int)syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0);
+	if (r < 0 && errno == ENOSYS) /* some sandboxes know one of the calls only */
 		r = kill(pid, signal);
 	return r < 0 ? -errno : 0;
 }
