@@ -28,8 +28,7 @@ POLLER_LAW(poller, what_is_there_is_had_at_once)
 	law_tcp_pair(pair);
 	push(pair[1], "hello");
 	struct task t = stage_recv(pair[0], buffer, sizeof buffer, 0);
-	cr_expect(stage_start(st, &t) == POLLER_DONE);
-	cr_expect(t.op.result == 5 && memcmp(buffer, "hello", 5) == 0);
+	cr_expect(stage_at_once(st, &t) == 5 && memcmp(buffer, "hello", 5) == 0);
 	close_both(st, pair);
 }
 
@@ -102,20 +101,24 @@ POLLER_LAW(poller, a_round_of_echo_is_two_calls_and_a_wait)
 		cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);
 		push(pair[1], "hello");
 		cr_expect(stage_finish(st, &t) == 5);
-		cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 5);
+		cr_expect(stage_at_once(st, &u) == 5);
 		cr_expect(read(pair[1], buffer, sizeof buffer) == 5);
 	}
-	cr_expect(stage_syscalls(st) - before == 3 * ROUNDS, "%lu calls",
-		  (unsigned long)(stage_syscalls(st) - before));
+	before = stage_syscalls(st) - before;
+	cr_expect(before == 3 * ROUNDS || (st->ops->performs && before < 3 * ROUNDS), "%lu calls",
+		  (unsigned long)before);
 	close_both(st, pair);
 }
 
 POLLER_LAW(poller, looking_costs_nothing_where_nothing_is_watched)
 {
-	uint64_t before = stage_syscalls(st);
+	uint64_t before = 0;
 
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100; i++) {
 		cr_expect(st->ops->wait(st->poller, 0, &st->back) == 0);
+		if (i == 0) /* it may begin with something */
+			before = stage_syscalls(st);
+	}
 	cr_expect(stage_syscalls(st) == before);
 }
 
@@ -201,11 +204,11 @@ POLLER_LAW(poller, nothing_asked_for_is_had_at_once)
 	struct task waiting = stage_recv(pair[0], buffer, sizeof buffer, 0);
 	stage_start(st, &waiting); /* the direction is known to be empty now */
 	struct task t = stage_read(pair[0], &none);
-	cr_expect(stage_start(st, &t) == POLLER_DONE && t.op.result == 0);
+	cr_expect(stage_at_once(st, &t) == 0);
 	struct task u = stage_write(pair[0], &none);
-	cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 0);
+	cr_expect(stage_at_once(st, &u) == 0);
 	struct task v = stage_send(pair[0], buffer, 0, 0);
-	cr_expect(stage_start(st, &v) == POLLER_DONE && v.op.result == 0);
+	cr_expect(stage_at_once(st, &v) == 0);
 	cr_expect(stage_cancel(st, &waiting));
 	close_both(st, pair);
 }
@@ -218,14 +221,14 @@ POLLER_LAW(poller, who_says_dontwait_never_waits)
 	law_tcp_pair(pair);
 	for (int i = 0; i < 2; i++) {
 		struct task t = stage_recv(pair[0], buffer, sizeof buffer, MSG_DONTWAIT);
-		cr_expect(stage_start(st, &t) == POLLER_DONE && t.op.result == -EAGAIN);
+		cr_expect(stage_at_once(st, &t) == -EAGAIN);
 		cr_expect(poller_try(&t.op) == POLLER_DONE && t.op.result == -EAGAIN);
 	}
 	struct task t = stage_recv(pair[0], buffer, sizeof buffer, 0);
 	stage_start(st, &t);
 	push(pair[1], "hello");
 	struct task u = stage_recv(pair[0], buffer, sizeof buffer, MSG_DONTWAIT);
-	cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 5);
+	cr_expect(stage_at_once(st, &u) == 5);
 	cr_expect(stage_cancel(st, &t) || t.done);
 	stage_settle(st);
 	if (!t.done)
@@ -240,7 +243,7 @@ POLLER_LAW(poller, poll_tells_what_is_true_now)
 
 	law_tcp_pair(pair);
 	struct task out = stage_poll(pair[0], POLLIN | POLLOUT);
-	cr_expect(stage_start(st, &out) == POLLER_DONE && out.op.result == POLLOUT);
+	cr_expect(stage_at_once(st, &out) == POLLOUT);
 	struct task in = stage_poll(pair[0], POLLIN), other = stage_poll(pair[0], POLLIN);
 	cr_expect(stage_start(st, &in) == POLLER_IN_FLIGHT);
 	cr_expect(stage_start(st, &other) == POLLER_IN_FLIGHT);
@@ -248,7 +251,7 @@ POLLER_LAW(poller, poll_tells_what_is_true_now)
 	cr_expect(stage_finish(st, &in) == POLLIN && stage_finish(st, &other) == POLLIN);
 	/* Level: nobody has read it. */
 	struct task still = stage_poll(pair[0], POLLIN);
-	cr_expect(stage_start(st, &still) == POLLER_DONE && still.op.result == POLLIN);
+	cr_expect(stage_at_once(st, &still) == POLLIN);
 	cr_expect(read(pair[0], buffer, sizeof buffer) == 5);
 	struct task no_more = stage_poll(pair[0], POLLIN);
 	cr_expect(stage_start(st, &no_more) == POLLER_IN_FLIGHT);
@@ -298,10 +301,10 @@ POLLER_LAW(poller, a_half_closed_connection_still_sends)
 	cr_expect(shutdown(pair[1], SHUT_WR) == 0);
 	cr_expect(stage_finish(st, &t) == 0);
 	struct task u = stage_send(pair[0], "hello", 5, 0);
-	cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 5);
+	cr_expect(stage_at_once(st, &u) == 5);
 	cr_expect(read(pair[1], buffer, sizeof buffer) == 5);
 	struct task again = stage_recv(pair[0], buffer, sizeof buffer, 0);
-	cr_expect(stage_start(st, &again) == POLLER_DONE && again.op.result == 0);
+	cr_expect(stage_at_once(st, &again) == 0);
 	close_both(st, pair);
 }
 

@@ -66,20 +66,17 @@ static void cancel_against_data(struct stage *st, int (*pair)(int out[2]))
 	uint64_t seed = law_seed();
 	unsigned rounds = law_rounds(100000), canceled = 0, completed = 0;
 
-	hands_open(st, hands, 2, seed);
 	while (canceled + completed < rounds) {
 		struct stream s = {.bytes = 100000, .seed = ++seed};
 		pthread_t sender;
 		uint64_t bytes = 0;
 
+		hands_open(st, hands, 2, seed); /* a poller is one thread's */
 		cr_assert(pair(ends) == 0);
 		s.fd = ends[0];
 		s.peer = ends[1];
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 2; i++)
 			hands[i].arg = &s;
-			hands[i].bytes = 0;
-			hands[i].canceled = hands[i].completed = 0;
-		}
 		hands_start(hands, 2, receive_all);
 		pthread_create(&sender, NULL, send_all, &s);
 		hands_join(hands, 2);
@@ -89,6 +86,7 @@ static void cancel_against_data(struct stage *st, int (*pair)(int out[2]))
 			completed += hands[i].completed;
 		}
 		pthread_join(sender, NULL);
+		hands_close(hands, 2);
 		cr_expect(bytes == s.bytes, "%lu of %lu bytes", (unsigned long)bytes,
 			  (unsigned long)s.bytes);
 		if (bytes != s.bytes)
@@ -98,7 +96,6 @@ static void cancel_against_data(struct stage *st, int (*pair)(int out[2]))
 		close(ends[1]);
 	}
 	cr_expect(canceled > 0 && completed > 0);
-	hands_close(hands, 2);
 }
 
 static int unix_pair(int out[2])

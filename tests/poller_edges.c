@@ -209,7 +209,7 @@ POLLER_LAW(poller_edges, a_short_read_saves_the_attempt_and_loses_nothing)
 		cr_expect(stage_start(st, &t) == POLLER_IN_FLIGHT);
 		cr_expect(write(pair[1], "hello", 5) == 5);
 		cr_expect(stage_finish(st, &t) == 5);
-		cr_expect(t.submits == 2);
+		cr_expect(t.submits == (st->ops->performs ? 1 : 2));
 	}
 	forget_and_close(st, pair[0]);
 	close(pair[1]);

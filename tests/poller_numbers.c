@@ -176,12 +176,12 @@ POLLER_LAW(poller_numbers, a_number_may_change_its_nature)
 	law_tcp_pair(pair);
 	push(pair[1], "socket");
 	struct task t = stage_read(pair[0], &iov);
-	cr_expect(stage_start(st, &t) == POLLER_DONE && t.op.result == 6);
+	cr_expect(stage_at_once(st, &t) == 6);
 	cr_assert(pipe2(ends, O_CLOEXEC) == 0);
 	reuse(pair[0], ends[0]);
 	push(ends[1], "pipe");
 	struct task u = stage_read(pair[0], &iov);
-	cr_expect(stage_start(st, &u) == POLLER_DONE && u.op.result == 4);
+	cr_expect(stage_at_once(st, &u) == 4);
 	struct task parked = stage_read(pair[0], &iov), poll = stage_poll(pair[0], POLLIN);
 	cr_expect(stage_start(st, &parked) == POLLER_IN_FLIGHT);
 	cr_expect(stage_start(st, &poll) == POLLER_IN_FLIGHT);
@@ -216,7 +216,7 @@ POLLER_LAW(poller_numbers, who_is_parked_on_a_number_born_anew_is_told)
 	cr_expect(stage_finish(st, &in) == -EBADF);
 	cr_expect(stage_finish(st, &poll) == -EBADF);
 	struct task t = stage_recv(pair[0], &byte, 1, 0);
-	cr_expect(stage_start(st, &t) == POLLER_DONE && t.op.result == 1);
+	cr_expect(stage_at_once(st, &t) == 1);
 	forget_and_close(st, pair[0]);
 	close(pair[1]);
 	close(other[1]);
@@ -246,7 +246,7 @@ POLLER_LAW(poller_numbers, forget_gives_back_everybody)
 	cr_expect(poll.done && poll.op.result == -EBADF);
 	/* The number serves on, for whoever comes. */
 	push(pair[1], "x");
-	cr_expect(stage_start(st, &in) == POLLER_DONE && in.op.result == 1);
+	cr_expect(stage_at_once(st, &in) == 1);
 	forget_and_close(st, pair[0]);
 	close(pair[1]);
 }

@@ -190,6 +190,7 @@ static ssize_t finish(struct stage *mine, struct stage *other, struct task *t)
 	bool edges = strcmp(mine->ops->name, "epoll") == 0;
 
 	cr_expect(stage_start(mine, t) == POLLER_DONE || !edges);
+	call_once(&after_recv); /* where the kernel performs it nobody was there to call it */
 	while (!t->done) {
 		stage_turn(mine, os_now() + 1000000);
 		if (other->ops->wait(other->poller, 0, &mine->back) > 0)
@@ -218,11 +219,12 @@ static void wait_during_the_attempt(struct stage *st, bool with_data)
 		cr_expect(syscall(SYS_recvfrom, s.pair[0], s.buffer, 1, 0, NULL, NULL) == 1);
 	s.task = stage_recv(s.pair[0], s.buffer, sizeof s.buffer, 0);
 	after_recv = data_and_their_event;
-	cr_expect(finish(&mine, st, &s.task) == (with_data ? 1 : 5));
-	if (with_data) { /* and the next does not take it for empty */
+	ssize_t n = finish(&mine, st, &s.task);
+	if (with_data && n == 1) { /* and the next does not take it for empty */
 		s.task.op.again = false;
-		cr_expect(finish(&mine, st, &s.task) == 5);
+		n += finish(&mine, st, &s.task);
 	}
+	cr_expect(n == (with_data ? 6 : 5));
 	close_scene(st, &s);
 	st->ops->close(mine.poller);
 }

@@ -217,6 +217,8 @@ POLLER_LAW(poller_threads, a_number_closed_and_reused_under_its_readers)
 		cr_expect(write(pair[1], "x", 1) == 1);
 		st->ops->forget(churn.number, &back);
 		hand_deliver(&self, &back);
+		while (poller_leaving(churn.number))
+			sched_yield();
 		stage_unix_pair(SOCK_STREAM, next);
 		cr_expect(dup2(next[0], churn.number) == churn.number);
 		poller_born(churn.number, i % 2 ? BORN_STREAM_UNIX : BORN_UNKNOWN);

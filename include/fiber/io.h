@@ -239,8 +239,9 @@ int fiber_shutdown(fiber_fd fd, int how);
  * Then the number is free.
  *
  * Is never interrupted: to clean up needs no shield. Parks only while a helper thread is in a call
- * on the descriptor. Blocks the thread where close(2) does: with SO_LINGER, or on network file
- * systems; fiber_shutdown first, or close it in fiber_offload.
+ * on the descriptor, or (on io_uring) until another worker has taken its operations back. Blocks
+ * the thread where close(2) does: with SO_LINGER, or on network file systems; fiber_shutdown first,
+ * or close it in fiber_offload.
  *
  * Returns 0, or
  *	-EBADF       not open: closed twice. With threads about the number may be another's by then

@@ -151,7 +151,7 @@ static bool tell_all(fiber_fd fd)
 	return wait;
 }
 
-static void sleep_for(int64_t ns)
+void blocked_pause(int64_t ns)
 {
 	struct fiber *self = wait_self();
 
@@ -171,7 +171,7 @@ bool blocked_close(fiber_fd fd)
 	if (atomic_load_explicit(&count, memory_order_seq_cst) == 0)
 		return false;
 	while (tell_all(fd)) {
-		sleep_for(AGAIN_NS);
+		blocked_pause(AGAIN_NS);
 		waited = true;
 	}
 	return waited;

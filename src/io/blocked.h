@@ -38,5 +38,7 @@ void blocked_end(struct blocked *);
 /* Tells all who use fd, and returns when none of them is in a system call on it. True: it has
  * waited for one. */
 bool blocked_close(fiber_fd);
+/* Until somebody else has had time; whatever deadline or cancellation say. */
+void blocked_pause(int64_t ns);
 
 #endif

@@ -1,22 +1,38 @@
 /* close.c - the end of a descriptor's number: closed, or given away.
  *
  * In this order: the poller forgets it - deletes the registration, which a dup would keep alive;
- * waits for system calls in progress; gives back the operations in flight - then the few who wait
- * outside of the poller are told, and only then the number is free for somebody else. */
+ * waits for system calls in progress; gives back the operations in flight - then operations that
+ * the kernel performs for other workers are waited for, and the few who wait outside of the poller
+ * are told, and only then the number is free for somebody else. */
 #include <unistd.h>
 
 #include "io/blocked.h"
 #include "io/io.h"
 
+#define PAUSE_NS      (20 * FIBER_MICROSECOND)
+#define PAUSE_MOST_NS FIBER_MILLISECOND
+
+/* Their workers have been woken. */
+static void await_leaving(fiber_fd fd)
+{
+	for (int64_t pause = PAUSE_NS; poller_leaving(fd); blocked_pause(pause))
+		pause = pause < PAUSE_MOST_NS ? 2 * pause : PAUSE_MOST_NS;
+}
+
 static void forget_waiters(fiber_fd fd)
 {
+	const struct poller_ops *done = NULL;
 	struct list back;
 
 	list_init(&back);
-	/* Runtimes side by side may use different ones. */
-	for (const struct poller_ops *const *ops = poller_backends; *ops; ops++)
-		(*ops)->forget(fd, &back);
+	/* Runtimes side by side may use different ones; some forget together. */
+	for (const struct poller_ops *const *ops = poller_backends; *ops; ops++) {
+		if (!done || done->forget != (*ops)->forget)
+			(*ops)->forget(fd, &back);
+		done = *ops;
+	}
 	wait_ops_back(&back);
+	await_leaving(fd);
 }
 
 /* While a call outside is waited for, somebody may have begun to wait in the poller again. */

@@ -296,3 +296,20 @@ enum tried attempt_op(struct poller_op *op, unsigned nature, _Atomic uint64_t *c
 	}
 	unreachable();
 }
+
+enum tried attempt_unknown(struct poller_op *op, unsigned *nature, _Atomic uint64_t *calls)
+{
+	int looked = nature_look(op->fd, calls);
+
+	if (looked < 0) {
+		op->result = looked;
+		return TRIED_DONE;
+	}
+	*nature = (unsigned)looked;
+	return attempt_op(op, *nature, calls);
+}
+
+COLD int attempt_refuse(int fd)
+{
+	return fd < 0 || fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOMEM;
+}

@@ -15,7 +15,11 @@ enum tried {
 
 /* `nature` is the descriptor's. Adds its system calls to *calls. */
 enum tried attempt_op(struct poller_op *, unsigned nature, _Atomic uint64_t *calls);
-/* The same for one buffer on a socket, which is nearly all that is ever done. */
+/* The same on a descriptor that is not known yet; it is looked at first. */
+enum tried attempt_unknown(struct poller_op *, unsigned *nature, _Atomic uint64_t *calls);
+/* Of a number without a slot (too large for the table, or no memory for one): its result. */
+int attempt_refuse(int fd);
+/* attempt_op for one buffer on a socket, which is nearly all that is ever done. */
 enum tried attempt_receive(struct poller_op *, void *buffer, size_t bytes, unsigned nature,
 			   _Atomic uint64_t *calls);
 enum tried attempt_transmit(struct poller_op *, const void *buffer, size_t bytes, unsigned nature,

@@ -4,6 +4,7 @@
 
 #include "poller/poller.h"
 
+extern const struct poller_ops poller_uring;
 extern const struct poller_ops poller_epoll;
 extern const struct poller_ops poller_poll;
 

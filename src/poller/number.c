@@ -2,12 +2,14 @@
  *
  * forget() comes before close(2). Whoever is between its check and its system call has its use
  * counted, under the guard, since before the generation changed; forget waits until those are gone.
- * Who comes later counts for the new generation and is not waited for. */
+ * Who comes later counts for the new generation and is not waited for. Nor are operations that the
+ * kernel performs (held.h): whoever closes the number then waits for those, when it may park. */
 #include "poller/number.h"
 
 #include <errno.h>
 
 #include "os/os.h"
+#include "poller/held.h"
 #include "poller/orphans.h"
 #include "poller/waiters.h"
 #include "poller/watch.h"
@@ -21,10 +23,38 @@ static void await_leaving(struct slot *s)
 	}
 }
 
+static COLD void take_back_held(struct slot *s, struct list *back)
+{
+	struct held *own;
+
+	for (;;) {
+		spin_lock(&s->guard);
+		own = held_give_up(s);
+		spin_unlock(&s->guard);
+		if (!own)
+			return;
+		own->settle(own, back);
+	}
+}
+
+unsigned poller_leaving(fiber_fd fd)
+{
+	struct slot *s = slot_find(fd);
+	unsigned n;
+
+	if (!s)
+		return 0;
+	spin_lock(&s->guard);
+	n = held_left(s);
+	spin_unlock(&s->guard);
+	return n;
+}
+
 void number_forget(int fd, struct list *back)
 {
 	struct slot *s = slot_find(fd);
 	struct ready *home;
+	bool held;
 
 	if (!s)
 		return;
@@ -37,7 +67,10 @@ void number_forget(int fd, struct list *back)
 	s->forgets++;
 	slot_renew(s);
 	await_leaving(s);
+	held = !list_empty(&s->held);
 	spin_unlock(&s->guard);
+	if (held)
+		take_back_held(s, back);
 }
 
 /* Watched, although the kernel has just given the number out: it was closed with plain close(2).
@@ -63,6 +96,8 @@ void number_born(int fd, unsigned nature)
 	home = watch_home(s);
 	if (unlikely(home != NULL))
 		end_previous(s, home);
+	if (unlikely(!list_empty(&s->held)))
+		held_give_up(s);
 	s->forgets++;
 	slot_renew(s);
 	s->nature = (uint16_t)nature;

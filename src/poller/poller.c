@@ -13,6 +13,7 @@
 
 const struct poller_ops *const poller_backends[] = {
 	&poller_epoll,
+	&poller_uring,
 	&poller_poll,
 	NULL,
 };
@@ -68,18 +69,6 @@ short poller_events(const struct poller_op *op)
 	unreachable();
 }
 
-static enum tried look_and_try(struct poller_op *op)
-{
-	_Atomic uint64_t calls = 0;
-	int nature = nature_look(op->fd, &calls);
-
-	if (nature < 0) {
-		op->result = nature;
-		return TRIED_DONE;
-	}
-	return attempt_op(op, (unsigned)nature, &calls);
-}
-
 /* With its use counted, so that forget() waits for it too. What others know stays as it is. */
 static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 {
@@ -94,7 +83,7 @@ static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 	spin_unlock(&s->guard);
 	tried = nature ? attempt_op(op, nature, &calls) : TRIED_STRANGE;
 	if (tried == TRIED_STRANGE)
-		tried = look_and_try(op);
+		tried = attempt_unknown(op, &nature, &calls);
 	spin_lock(&s->guard);
 	slot_unuse(s, &use);
 	spin_unlock(&s->guard);
@@ -104,7 +93,9 @@ static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 int poller_try(struct poller_op *op)
 {
 	struct slot *s = slot_get(op->fd);
-	enum tried tried = s ? try_with_slot(s, op) : look_and_try(op);
+	_Atomic uint64_t calls = 0;
+	unsigned nature;
+	enum tried tried = s ? try_with_slot(s, op) : attempt_unknown(op, &nature, &calls);
 
 	switch (tried) {
 	case TRIED_DONE:

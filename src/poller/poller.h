@@ -84,11 +84,19 @@ struct poller_op {
 	void *poller;               /* that it was submitted to */
 	uint8_t state;
 	uint8_t forgets;            /* of its slot; for POLLER_RETRY too */
+	bool polls;                 /* the kernel only tells when it is ready */
+	bool given_up;              /* the kernel holds it, but its number: held.h; under the
+	                             * slot's guard */
+	uint16_t since;             /* when it was submitted */
+	unsigned place;             /* in the kernel's queue */
+	struct list age;            /* of those of its poller, the oldest first */
 };
 
 struct poller_ops {
 	const char *name;
-	/* -errno: this kernel does not have it, or no descriptors left. */
+	/* The kernel performs operations: submit seldom says POLLER_DONE. */
+	bool performs;
+	/* -ENOTSUP: this kernel does not have it, or does not let us; -EMFILE, -ENFILE, -ENOMEM. */
 	int (*open)(struct poller **out);
 	/* All operations submitted to it must be back (checked). What it watches for others
 	 * moves. */
@@ -109,7 +117,9 @@ struct poller_ops {
 	/* Before a descriptor is closed or given away: deletes the registration, starts a new
 	 * generation, appends the operations that were in flight to `back`, result -EBADF, and
 	 * waits (spinning: they never block) for system calls in progress on the number, whose
-	 * operations also end with -EBADF if they would have to wait. Any number may be passed. */
+	 * operations also end with -EBADF if they would have to wait. Any number may be passed.
+	 * What only another thread can take back comes from a `wait` there; poller_leaving tells
+	 * when all has. */
 	void (*forget)(fiber_fd, struct list *back);
 	/* System calls made so far by this poller and by submit on it (statistics). */
 	uint64_t (*syscalls)(const struct poller *);
@@ -125,6 +135,10 @@ const struct poller_ops *poller_choose(const char *name);
  * poller_events(op); POLLER_WOULD_BLOCK as above. Nothing stays behind. */
 int poller_try(struct poller_op *);
 short poller_events(const struct poller_op *);
+
+/* Operations on a number that were forgotten, and are still in the hands of other threads' pollers.
+ * While there are any the number must not be closed. */
+unsigned poller_leaving(fiber_fd);
 
 /* A descriptor number that one of our calls has just made: its slot starts a new generation, known
  * to be non-blocking (and, if the caller knows, what it is). Never fails: without memory for the

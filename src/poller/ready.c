@@ -33,7 +33,6 @@
 #include "poller/ready.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 
 #include "poller/attempt.h"
@@ -182,19 +181,6 @@ static int conclude(struct ready *r, struct slot *s, struct poller_op *op,
 	unreachable();
 }
 
-/* Looks at a descriptor that is not known yet. */
-static enum tried first_attempt(struct ready *r, struct poller_op *op, unsigned *nature)
-{
-	int looked = nature_look(op->fd, &r->calls);
-
-	if (looked < 0) {
-		op->result = looked;
-		return TRIED_DONE;
-	}
-	*nature = (unsigned)looked;
-	return attempt_op(op, *nature, &r->calls);
-}
-
 /* Guard held, and again at the end. */
 static inline int try(struct ready *r, struct slot *s, struct poller_op *op, struct span span,
 		      struct list *back)
@@ -207,7 +193,7 @@ static inline int try(struct ready *r, struct slot *s, struct poller_op *op, str
 		s->bits &= ~SLOT_CLOSED; /* a TCP socket that is not connected polls as hung up */
 	spin_unlock(&s->guard);
 	if (unlikely(!nature))
-		tried = first_attempt(r, op, &nature);
+		tried = attempt_unknown(op, &nature, &r->calls);
 	else if (unlikely(!(nature & NATURE_SOCKET && span.buffer && span.bytes)))
 		tried = attempt_op(op, nature, &r->calls);
 	else if (waiters_direction(op) == SLOT_IN)
@@ -223,21 +209,16 @@ static inline int try(struct ready *r, struct slot *s, struct poller_op *op, str
 	return conclude(r, s, op, &use, span, tried, back);
 }
 
-/* A number without a slot: too large for the table, or there is no memory for one. */
-static COLD int refuse(struct poller_op *op)
-{
-	op->result = op->fd < 0 || fcntl(op->fd, F_GETFD) < 0 ? -EBADF : -ENOMEM;
-	return POLLER_DONE;
-}
-
 int ready_submit(struct ready *r, struct poller_op *op, struct list *back)
 {
 	struct slot *s = slot_get(op->fd);
 	struct span span;
 	int verdict;
 
-	if (unlikely(!s))
-		return refuse(op);
+	if (unlikely(!s)) {
+		op->result = attempt_refuse(op->fd);
+		return POLLER_DONE;
+	}
 	span = span_of(op);
 	spin_lock(&s->guard);
 	/* Woken, and before it ran the number was given up, or out: what is there now was never

@@ -48,8 +48,10 @@ struct slot {
 
 	struct list beside __attribute__((__aligned__(64))); /* waiting, but taking no turns */
 	struct list young;        /* in the queue of ready.young */
-	int fd;                   /* its number, while it is queued there */
+	struct list held;         /* operations that the kernel performs: held.h */
+	int fd;                   /* its number, while it is queued in `young` */
 	uint16_t since;           /* when it was queued, by ready.epoch */
+	bool drained;             /* the last receive that the kernel performed left nothing */
 } __attribute__((__aligned__(64)));
 
 _Static_assert(offsetof(struct slot, beside) == 64, "an operation touches one cache line");
@@ -123,6 +125,7 @@ static inline void slot_renew(struct slot *s)
 	s->generation++;
 	s->nature = 0;
 	s->visits = 0;
+	s->drained = false;
 	s->bits &= SLOT_BESIDE | SLOT_QUEUED;
 }
 

@@ -79,6 +79,14 @@ ssize_t stage_finish(struct stage *st, struct task *t)
 	return t->op.result;
 }
 
+ssize_t stage_at_once(struct stage *st, struct task *t)
+{
+	int r = stage_start(st, t);
+
+	cr_expect(r == POLLER_DONE || (st->ops->performs && r == POLLER_IN_FLIGHT));
+	return stage_finish(st, t);
+}
+
 bool stage_cancel(struct stage *st, struct task *t)
 {
 	bool is_back = st->ops->cancel(st->poller, &t->op);

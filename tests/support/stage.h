@@ -43,6 +43,8 @@ void stage_check_numbers(void);
 
 /* What submit said. */
 int stage_start(struct stage *, struct task *);
+/* What need not wait: its result, had by submit, or where the kernel performs operations, soon. */
+ssize_t stage_at_once(struct stage *, struct task *);
 /* Waits until the time `until` for something to come back, and carries it on. False: nothing
  * did. */
 bool stage_turn(struct stage *, int64_t until);
