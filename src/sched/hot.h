@@ -23,12 +23,12 @@ INLINE struct worker *hot_worker(void)
 INLINE bool hot_may(const struct worker *w)
 {
 	return likely(w != NULL) && likely(!scope_interrupted(worker_current(w))) &&
-	       likely((w->ticks + 1) % TICKS_PER_LOOK != 0);
+	       likely(!worker_tick_looks(w));
 }
 
 INLINE void hot_done(struct worker *w)
 {
-	w->ticks++;
+	worker_tick(w);
 }
 
 /* wait_claim, of a wait that was begun as WAIT_INTERRUPTIBLE. */

@@ -169,8 +169,8 @@ INLINE int join_ended(struct worker *w, struct fiber *f, fiber_t handle, uint64_
 	if (result)
 		*result = f->result;
 	fiber_block_put(&w->blocks, f);
-	if (likely((w->ticks + 1) % TICKS_PER_LOOK != 0)) {
-		w->ticks++;
+	if (likely(!worker_tick_looks(w))) {
+		worker_tick(w);
 		return 0;
 	}
 	return look_around();

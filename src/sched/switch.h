@@ -183,7 +183,7 @@ SWITCH_INLINE struct worker *switch_park(struct worker *w, struct fiber *me)
 static inline bool switch_unstarted_is_next(const struct worker *w, const struct fiber *me)
 {
 	return !w->next && !w->ready.head && !(me->flags & F_ROAM) &&
-	       (w->ticks + 1) % TICKS_PER_LOOK != 0 &&
+	       !worker_tick_looks(w) &&
 	       !atomic_load_explicit(&w->roam_count, memory_order_relaxed);
 }
 
@@ -192,7 +192,7 @@ INLINE struct fiber *switch_pick_unstarted(struct worker *w, int64_t bottom)
 {
 	struct fiber *f = deque_pop_end(&w->unstarted, bottom);
 
-	w->ticks++;
+	worker_tick(w);
 	w->next_left = NEXT_IN_A_ROW;
 	if (likely(f && life_begin(w, f) == 0))
 		return f;

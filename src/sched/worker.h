@@ -131,7 +131,14 @@ static inline void worker_show(struct worker *w, struct fiber *f)
 	atomic_store_explicit(&w->place.running, f, memory_order_relaxed);
 }
 
-/* Written by its owner only. True: time to look at the world. */
+/* Will the next tick be time to look at the world? */
+INLINE bool worker_tick_looks(const struct worker *w)
+{
+	return (atomic_load_explicit(&w->ticks, memory_order_relaxed) + 1) % TICKS_PER_LOOK == 0;
+}
+
+/* Written by its owner only, so no locked instruction: `ticks++` of an atomic would be one. True:
+ * time to look at the world. */
 INLINE bool worker_tick(struct worker *w)
 {
 	unsigned ticks = atomic_load_explicit(&w->ticks, memory_order_relaxed) + 1;
