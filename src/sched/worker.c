@@ -54,8 +54,11 @@ void worker_wake(struct worker *w)
 	atomic_fetch_add_explicit(&w->wakes_paid, 1, memory_order_release);
 }
 
+/* What it shall look at was written before. The barrier pairs with the one in become_idle (idle.c):
+ * either it is seen asleep here, or it sees that on its way to sleep. */
 void worker_rouse(struct worker *w)
 {
+	os_barrier();
 	if (inbox_rouse(&w->inbox))
 		worker_wake(w);
 }
