@@ -132,6 +132,12 @@ WORKLOADS = {
             for rival in ('Boost.Fiber', 'State Threads', 'Go', 'Tokio')
         },
     ),
+    'offload': Workload(
+        'Blocking calls: a trip to a helper thread and back, and a heartbeat beside such trips',
+        'bench-offload',
+        [],
+        slow=('10 ms heartbeat, how late',),
+    ),
     'sleep': Workload(
         'Sleepers and timers',
         'bench-sleep',
