@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "children.h"
@@ -203,6 +204,39 @@ static int mistakes(void *arg)
 Test(process, mistakes_are_told_and_leave_nothing_behind, .timeout = 60)
 {
 	children_law(mistakes);
+}
+
+/* With few enough it says so; with a few more it does without a pidfd; then it has all it needs. */
+static int few_descriptors(void *arg)
+{
+	fiber_process_options_t options = { .argv = SHELL("echo x; echo y >&2; exit 5"),
+					    .in = { FIBER_STDIO_PIPE, 0 },
+					    .out = { FIBER_STDIO_PIPE, 0 },
+					    .err = { FIBER_STDIO_PIPE, 0 } };
+	struct rlimit before, few;
+	unsigned started = 0, refused = 0;
+
+	(void)arg;
+	getrlimit(RLIMIT_NOFILE, &before);
+	for (rlim_t n = 3; n < 64 && started < 5; n++) {
+		fiber_process_t p = FIBER_PROCESS_INIT;
+		int r;
+
+		few = (struct rlimit){ n, before.rlim_max };
+		setrlimit(RLIMIT_NOFILE, &few);
+		r = fiber_process_start(&p, &options);
+		setrlimit(RLIMIT_NOFILE, &before);
+		cr_expect(r == 0 || r == -EMFILE, "%d", r);
+		refused += r < 0;
+		started += r == 0 && child_ends_with(&p, 5, 0);
+	}
+	cr_expect(refused > 0 && started == 5, "%u, %u", refused, started);
+	return 0;
+}
+
+Test(process, without_descriptors_it_says_so_and_leaves_none, .timeout = 60)
+{
+	children_law(few_descriptors);
 }
 
 /* ---- what they inherit ------------------------------------------------------------------------*/

@@ -2,6 +2,7 @@
  * nothing is ever left of it. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fiber/signal.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -184,6 +185,33 @@ static int stolen(void *arg)
 Test(process_end, a_status_that_others_took_is_lost_and_said_to_be, .timeout = 60)
 {
 	children_law(stolen);
+}
+
+static int told_by_sigchld(void *arg)
+{
+	static const int number = SIGCHLD;
+	fiber_signal_t s = { 0 };
+	fiber_chan_t *c = NULL;
+	fiber_process_t p;
+
+	(void)arg;
+	cr_expect(fiber_signal_open(&c, &number, 1) == 0);
+	p = child_started(&(fiber_process_options_t){ .argv = SHELL("exit 4") });
+	cr_expect(fiber_chan_recv(c, &s) == 0 && s.sender == p.pid);
+	cr_expect(child_ends_with(&p, 4, 0), "which takes nothing from who waits");
+	return fiber_signal_close(c);
+}
+
+/* Blocked, so that the library's own thread gets it: ThreadSanitizer calls no handler in a thread
+ * that sits in a call it does not know. */
+Test(process_end, a_channel_of_sigchld_says_which_child, .timeout = 60)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+	children_law(told_by_sigchld);
 }
 
 /* ---- fork -------------------------------------------------------------------------------------*/

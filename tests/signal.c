@@ -85,6 +85,41 @@ Test(signal, every_channel_gets_every_signal_it_asked_for, .timeout = 60)
 	cr_expect(law_descriptors() == before, "signals cost no descriptors");
 }
 
+static int has_its_own(void *got)
+{
+	fiber_chan_t *c = opened(SIGUSR1);
+	int r;
+
+	atomic_fetch_add((atomic_uint *)got, 1);
+	r = one_message(c);
+	cr_expect(fiber_signal_close(c) == 0);
+	return r;
+}
+
+Test(signal, runtimes_side_by_side_have_their_own_channels, .timeout = 60)
+{
+	enum { RUNTIMES = 3 };
+	fiber_runtime_t *runtimes[RUNTIMES];
+	fiber_t f[RUNTIMES];
+	atomic_uint open = 0;
+
+	for (int i = 0; i < RUNTIMES; i++) {
+		fiber_attr_t attr = { 0 };
+
+		cr_expect(fiber_runtime_create(&runtimes[i],
+					       &(fiber_options_t){ .workers = 2 }) == 0);
+		attr.runtime = runtimes[i];
+		cr_expect(fiber_spawn(&f[i], &attr, has_its_own, &open) == 0);
+	}
+	UNTIL(atomic_load(&open) == RUNTIMES);
+	cr_expect(kill(getpid(), SIGUSR1) == 0);
+	for (int i = 0; i < RUNTIMES; i++)
+		cr_expect(result_of(f[i]) == 0);
+	for (int i = 0; i < RUNTIMES; i++)
+		cr_expect(fiber_runtime_free(runtimes[i]) == 0);
+	law_no_leaks();
+}
+
 static int only_its_own(void *arg)
 {
 	fiber_chan_t *one = opened(SIGUSR1), *other = opened(SIGUSR2);
