@@ -79,11 +79,11 @@ static void expect_exact(unsigned i)
 
 static int crowd(void *arg)
 {
-	unsigned many = MANY / (law_rounds(10) == 10 ? 1 : 2), cancelled = 0;
+	unsigned cancelled = 0;
 	uint64_t state = *(uint64_t *)arg;
 	fiber_stats_t stats;
 
-	for (unsigned i = 0; i < many; i++) {
+	for (unsigned i = 0; i < MANY; i++) {
 		calls[i] = (struct call){ .kind = (int)(law_random(&state) % 4) };
 		cr_expect(fiber_spawn(&calls[i].fiber, NULL, one_of_many, &calls[i]) == 0);
 		if (law_random(&state) % 4 == 0)
@@ -91,7 +91,7 @@ static int crowd(void *arg)
 		if (law_random(&state) % 64 == 0)
 			fiber_yield();
 	}
-	for (unsigned i = 0; i < many; i++) {
+	for (unsigned i = 0; i < MANY; i++) {
 		if (law_random(&state) % 3 == 0)
 			fiber_cancel(calls[i].fiber);
 		cr_expect(fiber_join(calls[i].fiber, NULL) == 0);
@@ -99,7 +99,7 @@ static int crowd(void *arg)
 		expect_exact(i);
 	}
 	cr_expect(cancelled > 0);
-	for (unsigned i = 0; i < many; i++)
+	for (unsigned i = 0; i < MANY; i++)
 		UNTIL(calls[i].kind < 3 || atomic_load(&calls[i].released) == 1);
 	cr_expect(fiber_stats(NULL, &stats) == 0);
 	cr_expect(stats.offload_queued == 0);

@@ -167,6 +167,9 @@ static int wait_for_time_and_helpers(void *arg)
 
 	EXPECT(fiber_sleep(20 * FIBER_MILLISECOND) == 0);
 	EXPECT(fiber_offload(call_that_blocks, NULL) == 0);
+	EXPECT(fiber_blocking_begin() == 0);
+	call_that_blocks(NULL);
+	EXPECT(fiber_blocking_end() == 0);
 	EXPECT(fiber_sleep(20 * FIBER_MILLISECOND) == 0);
 	EXPECT(fiber_pipe(ends) == 0);
 	EXPECT(FIBER_TIMEOUT(20 * FIBER_MILLISECOND, fiber_read(ends[0], &byte, 1)) == -ETIMEDOUT);
@@ -229,6 +232,15 @@ static int lock_crosswise(void *arg)
 	return fiber_join(f[0], NULL);
 }
 
+/* A call that was left behind may wake somebody, as long as it runs; then the knot is one. */
+static int leave_a_call_behind(void *arg)
+{
+	int r = FIBER_TIMEOUT(FIBER_MILLISECOND, fiber_offload_leave(call_that_blocks, NULL, NULL));
+
+	EXPECT(r == -ETIMEDOUT);
+	return await_who_never_ends(arg);
+}
+
 int main(void)
 {
 	static const unsigned workers[] = { 1, 2, 8 };
@@ -247,5 +259,10 @@ int main(void)
 		expect_report(run_and_listen(2 + i % 7, PROMISE, await_who_never_ends, NULL),
 			      "knot");
 	expect_report(run_and_listen(2, PROMISE, lock_crosswise, NULL), "crossed");
+	expect_report(run_and_listen(1, PROMISE, leave_a_call_behind, NULL), "knot");
+	expect_report(run_and_listen(2, PROMISE, leave_a_call_behind, NULL), "knot");
+	/* The thread that looks for stalls is the library's own. */
+	setenv("FIBER_STALL_MS", "20000", 1);
+	expect_report(run_and_listen(2, PROMISE, await_who_never_ends, NULL), "knot");
 	_exit(expect_status()); /* without a look for leaks: see above */
 }

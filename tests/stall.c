@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fiber/io.h>
@@ -262,6 +263,32 @@ Test(stall, reports_are_a_second_apart, .timeout = 60)
 	left_out = number_after("  (", 10);
 	says(left_out >= 1 && left_out <= 5);
 }
+
+/* In a child there is no thread that looks, until there is a runtime of its own. */
+#if !defined(FB_TSAN)
+static int forks(void *arg)
+{
+	fiber_options_t options = { .workers = 1, .stall_ns = 10 * FIBER_MILLISECOND };
+	int status = -1;
+	pid_t child;
+
+	fflush(file);
+	child = fork();
+	if (child == 0)
+		_exit(fiber_run(&options, stall_in_one, arg) == 0 ? 0 : 1);
+	cr_expect(waitpid(child, &status, 0) == child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", status);
+	return 0;
+}
+
+Test(stall, a_forked_child_looks_for_itself, .timeout = 60)
+{
+	fiber_options_t options = { .workers = 2, .stall_ns = 20 * FIBER_SECOND };
+
+	cr_expect(run_and_listen(&options, forks, (void *)1) == 0);
+	says(times("stall: ") == 1);
+}
+#endif
 
 Test(stall, misuse_is_told, .timeout = 30)
 {

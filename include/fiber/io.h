@@ -347,7 +347,8 @@ int fiber_offload_leave(fiber_fn *fn, void *arg, void (*release)(void *));
  * home, as if fiber_blocking_end had been called. The child of a fork has only this thread.
  *
  * Compilers keep the address of thread-locals, errno's above all, within one function. Put what
- * blocks into a function of its own that is not inlined.
+ * blocks into a function of its own that is not inlined. And each fiber in between holds one of
+ * options.helpers_max threads: do not wait there for what itself needs one.
  *
  * Begin parks until a helper is free; a cancellation point. On a plain thread both do nothing.
  *

@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "sched/kick.h"
 #include "sched/lend.h"
+#include "sched/worker.h"
 
 #define IDLE_NS INT64_C(10000000000)
 
@@ -59,6 +60,14 @@ static void wake(struct fiber *fiber, uint64_t ticket)
 		wait_wake(fiber);
 }
 
+/* A call that was left behind wakes nobody, and while it ran no deadlock was one: who sleeps looks
+ * again. */
+static void look_again(void)
+{
+	for (struct runtime *rt = NULL; (rt = runtime_after(rt));)
+		worker_rouse(&rt->worker[0]);
+}
+
 static void execute(struct helper *h, struct helpers_job *job)
 {
 	int result = run(h, job);
@@ -84,6 +93,8 @@ static void execute(struct helper *h, struct helpers_job *job)
 		wake(fiber, ticket);
 	/* Pairs with helpers_busy: whoever reads the lower count finds the caller runnable. */
 	atomic_fetch_sub_explicit(&helper_pool.busy, 1, memory_order_release);
+	if (left)
+		look_again();
 	if (stopped)
 		os_yield(); /* a kick still on its way arrives here, and not in the next job */
 }
