@@ -108,7 +108,7 @@ def build_rivals(build, have):
     objects = support(out)
     in_c = [('switch_ucontext', '', []), ('state_threads', 'libst-dev', ['-lst']),
             ('st_mutex', 'libst-dev', ['-lst']), ('pth', 'libpth-dev', ['-lpth']),
-            ('echo_epoll', '', []),
+            ('gen_machine', '', []), ('echo_epoll', '', []),
             ('echo_threads', '', ['-lpthread']), ('echo_uv', 'libuv1-dev', ['-luv']),
             ('echo_st', 'libst-dev', ['-lst'])]
     boost = ['-lboost_fiber', '-lboost_context', '-lpthread']
@@ -116,14 +116,17 @@ def build_rivals(build, have):
              ('switch_boost', 'libboost-context-dev', ['-lboost_context']),
              ('boost_fiber', 'libboost-fiber-dev', boost),
              ('boost_tree', 'libboost-fiber-dev', boost),
-             ('boost_mutex', 'libboost-fiber-dev', boost)]
+             ('boost_mutex', 'libboost-fiber-dev', boost),
+             ('gen_boost', 'libboost-context-dev', ['-lboost_context']),
+             ('gen_cxx20', 'g++', [])]
     for name, package, libraries in in_c:
         if not package or have[package]:
             compile_one(out, name, 'gcc', C_FLAGS, libraries,
                         [] if name.startswith('echo') else objects)
     for name, package, libraries in in_cc:
         if have['g++'] and have[package]:
-            compile_one(out, name, 'g++', CC_FLAGS, libraries, objects)
+            standard = ['-std=c++20'] if name.endswith('cxx20') else []
+            compile_one(out, name, 'g++', CC_FLAGS + standard, libraries, objects)
     if have['golang-go']:
         build_go(out)
     if have['librust-tokio-dev'] and have['cargo'] and have['rustc']:

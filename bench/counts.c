@@ -6,6 +6,7 @@
  * counts.py runs each with two values of N and divides the difference, so that what a program
  * does once is not counted. */
 #include <fiber/chan.h>
+#include <fiber/gen.h>
 #include <fiber/sync.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -230,6 +231,28 @@ static int through_a_buffer(void *unused)
 	return 0;
 }
 
+/* ---- generators*/
+
+static void *every_number(fiber_gen_t *self, void *unused)
+{
+	for (intptr_t i = 0; fiber_gen_yield(self, (void *)i, NULL) == 0; i++)
+		turns++;
+	return unused;
+}
+
+static int resume_and_yield(void *unused)
+{
+	fiber_gen_t *gen;
+	void *value;
+
+	(void)unused;
+	CHECK(fiber_gen_create(&gen, NULL, every_number, NULL) == 0);
+	for (long i = 0; i < n; i++)
+		CHECK(fiber_gen_resume(gen, NULL, &value) == 1 && (intptr_t)value == i);
+	CHECK(turns == n - 1);
+	return fiber_gen_destroy(gen);
+}
+
 static sem_t over;
 
 static void *sleep_until_over(void *unused)
@@ -257,6 +280,9 @@ static const struct {
 	{"post and wait", post_and_wait, FIBER},
 	{"there and back", there_and_back, FIBER},
 	{"through a buffer", through_a_buffer, FIBER},
+	{"resume and yield", resume_and_yield, FIBER},
+	{"resume and yield on a thread", resume_and_yield, PLAIN},
+	{"resume and yield, two threads", resume_and_yield, FIBER | SECOND_THREAD},
 	{"lock and unlock on a thread", lock_and_unlock, PLAIN},
 	{"lock and unlock, two threads", lock_and_unlock, FIBER | SECOND_THREAD},
 	{"lock to read, two threads", lock_to_read, FIBER | SECOND_THREAD},

@@ -31,6 +31,9 @@ RIVALS = {
         Rival('jump_fcontext', 'libboost-context-dev', ('switch_fcontext',)),
         Rival('Boost.Context', 'libboost-context-dev', ('switch_boost',)),
         Rival('ucontext', '', ('switch_ucontext',)),
+        Rival('Boost.Coroutine2', 'libboost-context-dev', ('gen_boost',)),
+        Rival('C++20 coroutine', 'g++', ('gen_cxx20',)),
+        Rival('state machine', '', ('gen_machine',)),
         Rival('Boost.Fiber', 'libboost-fiber-dev', ('boost_fiber', 'boost_tree', 'boost_mutex')),
         Rival('State Threads', 'libst-dev', ('state_threads', 'st_mutex')),
         Rival('Pth', 'libpth-dev', ('pth',)),
@@ -57,6 +60,25 @@ WORKLOADS = {
             for kind in ('bare', 'full')
         },
         elsewhere={'ping-pong, bare': 'libaco 7.1, minicoro 9.8 in the best shape of each'},
+    ),
+    'gen': Workload(
+        'Generators: a resume and the yield that answers it',
+        'bench-gen',
+        ['state machine', 'C++20 coroutine', 'Boost.Coroutine2'],
+        empty={
+            (rival, row): why
+            for rival in ('state machine', 'C++20 coroutine', 'Boost.Coroutine2')
+            for row, why in (
+                ('a value, control words left alone', 'has no such choice'),
+                ('a value, with a second thread', 'does not ask who else resumes'),
+                ('a value, in a fiber', 'has no fibers'),
+                ('create, one value, destroy, in a fiber', 'has no fibers'),
+            )
+        }
+        | {
+            (rival, 'a value, through a call on each side'): 'only the body itself can yield'
+            for rival in ('state machine', 'C++20 coroutine')
+        },
     ),
     'yield': Workload(
         'A yield through the scheduler',

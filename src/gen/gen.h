@@ -33,9 +33,11 @@ enum gen_state {
 	GEN_GONE,
 };
 
+enum { GEN_EXCEPTIONS = 1u << 31 }; /* a program with C++: their state goes along */
+
 struct fiber_gen {
 	_Atomic uint32_t state;
-	uint32_t flags;
+	uint32_t flags;         /* of the attributes, and GEN_EXCEPTIONS */
 	void *sp;               /* while SUSPENDED: its saved context */
 	void *resumer;          /* while RUNNING: the resumer's saved context */
 	uintptr_t message;      /* what a resume hands to the body's context: at first this

@@ -7,24 +7,36 @@
 #include "arch.h"
 #include "gen/turn.h"
 
-int gen_turn_in(struct fiber_gen *g)
+static NOINLINE int turn_in_as_flags_say(struct fiber_gen *g)
 {
-	if (unlikely(exceptions_exist()))
+	if (g->flags & GEN_EXCEPTIONS)
 		gen_swap_exceptions(g);
 	if (g->flags & FIBER_GEN_NO_FPU)
 		return arch_hop_bare(&g->resumer, g->sp, g->message, &g->state, GEN_RUNNING);
 	return arch_hop(&g->resumer, g->sp, g->message, &g->state, GEN_RUNNING);
 }
 
-int gen_turn_out(struct fiber_gen *g, int said, enum gen_state next)
+int gen_turn_in(struct fiber_gen *g)
 {
-	uintptr_t message = (uintptr_t)said;
+	if (unlikely(g->flags))
+		return turn_in_as_flags_say(g);
+	return arch_hop(&g->resumer, g->sp, g->message, &g->state, GEN_RUNNING);
+}
 
-	if (unlikely(exceptions_exist()))
+static NOINLINE int turn_out_as_flags_say(struct fiber_gen *g, int said, enum gen_state next)
+{
+	if (g->flags & GEN_EXCEPTIONS)
 		gen_swap_exceptions(g);
 	if (g->flags & FIBER_GEN_NO_FPU)
-		return arch_hop_bare(&g->sp, g->resumer, message, &g->state, next);
-	return arch_hop(&g->sp, g->resumer, message, &g->state, next);
+		return arch_hop_bare(&g->sp, g->resumer, (uintptr_t)said, &g->state, next);
+	return arch_hop(&g->sp, g->resumer, (uintptr_t)said, &g->state, next);
+}
+
+int gen_turn_out(struct fiber_gen *g, int said, enum gen_state next)
+{
+	if (unlikely(g->flags))
+		return turn_out_as_flags_say(g, said, next);
+	return arch_hop(&g->sp, g->resumer, (uintptr_t)said, &g->state, next);
 }
 
 void gen_turn_begin(struct fiber_gen *g)

@@ -31,7 +31,7 @@ int gen_turn_in(struct fiber_gen *g)
 	void *fake = NULL;
 	uintptr_t message;
 
-	if (exceptions_exist())
+	if (g->flags & GEN_EXCEPTIONS)
 		gen_swap_exceptions(g);
 	sanitize_leave(&fake, g->stack->bottom, g->stack->bytes);
 	message = switch_in(g);
@@ -46,7 +46,7 @@ int gen_turn_out(struct fiber_gen *g, int said, enum gen_state next)
 	void *fake = NULL;
 	uintptr_t message;
 
-	if (exceptions_exist())
+	if (g->flags & GEN_EXCEPTIONS)
 		gen_swap_exceptions(g);
 	/* After the end nobody comes back, and its fake stack goes. */
 	sanitize_leave(next == GEN_DONE ? NULL : &fake, g->resumer_bottom, g->resumer_bytes);
