@@ -28,6 +28,7 @@
 
 enum { LOOKS = 4 };
 #define LEAST_NS INT64_C(1000000)
+#define ANSWER_NS INT64_C(100000000) /* a thread may have to wait for a processor to answer */
 #define PAUSE_NS INT64_C(1000000000) /* between two reports of the process */
 
 struct sight {
@@ -122,7 +123,6 @@ static fiber_t handle_of(struct fiber *f)
 /* ---- looking ----------------------------------------------------------------------------------*/
 static void report(struct stall *s, struct worker *w, struct sight *sight, int64_t now)
 {
-	int64_t limit = s->runtime->options.stall_ns;
 	int before = may_report(now, sight->left_out);
 	fiber_t handle = handle_of(sight->fiber);
 	struct stall_place place;
@@ -134,7 +134,7 @@ static void report(struct stall *s, struct worker *w, struct sight *sight, int64
 	sight->reported = true;
 	pthread_mutex_lock(&s->guard);
 	still = w->may_be_asked &&
-		stall_probe(w, sight->fiber, sight->ticks, now + limit / LOOKS, &place);
+		stall_probe(w, sight->fiber, sight->ticks, now + ANSWER_NS, &place);
 	pthread_mutex_unlock(&s->guard);
 	if (still)
 		print(w, handle, now - sight->since, &place, before);
