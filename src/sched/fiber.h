@@ -106,6 +106,8 @@ enum {
 	F_LOOP = 1u << 9,       /* no fiber: a worker's own context */
 	F_ARMED = 1u << 10,     /* its timer is in its home's heap, perhaps */
 	F_EXCEPTIONS = 1u << 11, /* a program with C++: its exceptions' state goes with it */
+	F_DORMANT = 1u << 12,   /* unstarted, and waits for a descriptor first (dormant.c) */
+	F_WAS_DORMANT = 1u << 13, /* cold->woken says why it runs */
 };
 
 struct fiber {
@@ -167,14 +169,16 @@ struct cold {
 	void *sanitizer;                 /* sanitizer builds only: ThreadSanitizer's context */
 	const char *stack_bottom;        /* and where the stack is, for AddressSanitizer */
 	size_t stack_bytes;
+	int woken;                       /* F_WAS_DORMANT: fiber_became_ready */
 };
 
-/* What attributes asked for, until the fiber starts. */
+/* What attributes asked for, or an earlier stack leaves, until the fiber starts. */
 struct extra {
 	struct stack *stack;             /* taken at spawn, because stacks are short; or NULL */
 	size_t stack_bytes;
 	uint64_t name[2];
 	struct group_member *member;
+	struct locals *locals;
 	size_t copy_bytes;
 	_Alignas(16) unsigned char copy[];
 };

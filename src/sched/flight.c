@@ -58,7 +58,7 @@ void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how)
 }
 
 /* Whoever is to go on beside this operation, because it was handed the readiness, goes first. */
-static int submit(struct worker *w, struct poller_op *op)
+int flight_submit(struct worker *w, struct poller_op *op)
 {
 	struct list back;
 	int r;
@@ -104,7 +104,7 @@ ssize_t wait_op(struct poller_op *op, enum wait_what what, int64_t until)
 	op->again = false;
 	for (;;) {
 		claim_begin(self, w, what, op, (unsigned)op->fd & 0xfffff, CLAIM_IN_FLIGHT);
-		r = submit(w, op);
+		r = flight_submit(w, op);
 		if (r != POLLER_IN_FLIGHT)
 			break;
 		r = park_in_flight(w, self, op, until);
@@ -126,7 +126,7 @@ int wait_submit(struct poller_op *op)
 
 	op->again = false;
 	atomic_store_explicit(&op->back, 0, memory_order_relaxed);
-	r = submit(w, op);
+	r = flight_submit(w, op);
 	count_up(&w->flight_begun);
 	if (r != POLLER_IN_FLIGHT)
 		atomic_store_explicit(&op->back, 1, memory_order_relaxed);

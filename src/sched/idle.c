@@ -73,20 +73,23 @@ COLD void idle_watch(struct runtime *rt)
 }
 
 /* ---- searching --------------------------------------------------------------------------------*/
+static struct fiber *with_stack(struct worker *w, struct fiber *f)
+{
+	if (!f || f->flags & F_STARTED || life_begin(w, f) == 0)
+		return f;
+	queue_push(&w->ready, f); /* no stack here either: worker_pick ends it */
+	return NULL;
+}
+
 static struct fiber *take_from(struct worker *victim, struct worker *w)
 {
 	struct fiber *f;
 
-	while ((f = deque_steal(&victim->unstarted))) {
-		int r = life_begin(w, f);
-
-		if (likely(r == 0))
-			break;
-		queue_push(&w->ready, f); /* no stack here either: worker_pick ends it */
-	}
-	if (!f && !w->runtime->test_move)
-		f = worker_take_roaming(victim, w);
-	return f;
+	while ((f = deque_steal(&victim->unstarted)))
+		if (likely(with_stack(w, f)))
+			return f;
+	/* One that was dormant has no stack yet. */
+	return w->runtime->test_move ? NULL : with_stack(w, worker_take_roaming(victim, w));
 }
 
 /* Something that w may take. In the test mode fibers that roam are the victim's alone, or one might

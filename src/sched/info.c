@@ -23,7 +23,7 @@ static const char *state_name(const struct fiber *f, const struct worker *home, 
 			      uint64_t claim)
 {
 	if (!begun)
-		return "new";
+		return is_waiting(claim) ? "dormant" : "new";
 	if (home && worker_current(home) == f)
 		return "running";
 	if (is_waiting(claim))
@@ -90,7 +90,7 @@ static int look(struct fiber *f, fiber_t handle, fiber_info_t *out)
 	*out = ended;
 	out->state = state_name(f, home, begun, claim);
 	out->worker = home ? home->number : 0;
-	if (!strcmp(out->state, "parked"))
+	if (!strcmp(out->state, "parked") || !strcmp(out->state, "dormant"))
 		copy_wait(f, claim, out);
 	if (begun)
 		copy_cold(f, out, &stack);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sched/claim.h"
+#include "sched/dormant.h"
 #include "sched/forked.h"
 #include "sched/lend.h"
 #include "sched/local.h"
@@ -180,6 +181,11 @@ INLINE struct arch_next finish(struct worker *w, struct fiber *f, int result)
 
 static _Noreturn void go_on(struct arch_next where);
 
+_Noreturn void life_leave(struct worker *w, struct stack *stack)
+{
+	go_on(leave(w, successor(w, NULL), stack));
+}
+
 PUBLIC void fiber_exit(int result)
 {
 	struct worker *w = worker_self();
@@ -198,9 +204,13 @@ COLD void life_end_unrun(struct worker *w, struct fiber *f, int why)
 	struct fiber *joiner;
 
 	runtime_be_careful(w->runtime, true);
+	if (f->flags & F_DORMANT)
+		dormant_drop(f);
 	count_out(w->runtime);
 	if (extra && extra->member)
 		group_left(extra->member, why);
+	if (extra)
+		free(extra->locals); /* a destructor needs a stack */
 	free(extra);
 	if (f->flags & F_MAIN)
 		runtime_main_ended(w->runtime, why);
@@ -285,6 +295,7 @@ static COLD void *take_extra(struct fiber *f, struct cold *cold)
 	atomic_store_explicit(&cold->name[0], extra->name[0], memory_order_relaxed);
 	atomic_store_explicit(&cold->name[1], extra->name[1], memory_order_relaxed);
 	cold->member = extra->member;
+	cold->locals = extra->locals;
 	if (extra->copy_bytes)
 		top = copy_argument(cold, extra);
 	free(extra);
@@ -318,6 +329,8 @@ int life_begin(struct worker *w, struct fiber *f)
 	cold->stack_bytes = s->bytes;
 	cold->sanitizer = sanitize_create();
 #endif
+	if (unlikely(f->flags & F_DORMANT))
+		dormant_end(f, cold);
 	if (unlikely(f->extra != NULL))
 		top = take_extra(f, cold);
 	f->wake_at = OS_NEVER; /* here and below: what the unions held is used up */

@@ -129,6 +129,7 @@ static int make_extra(struct fiber *f, const struct runtime *rt, const fiber_att
 	e->stack = NULL;
 	e->stack_bytes = stack_wanted(rt, a);
 	e->member = member;
+	e->locals = NULL;
 	e->copy_bytes = a->copy_bytes;
 	fiber_name_words(e->name, a->name);
 	if (a->copy_bytes)

@@ -30,6 +30,7 @@
 #include "sched/worker.h"
 
 #include "os/os.h"
+#include "sched/dormant.h"
 #include "sched/switch.h"
 
 __thread struct worker *worker_mine;
@@ -151,7 +152,8 @@ void worker_ready_next(struct worker *w, struct fiber *f)
 {
 	struct fiber *was = w->next;
 
-	if (unlikely(w->next_left == 0 || fiber_may_move(f))) {
+	/* Only one that has a stack jumps the queue, and not one that roams. */
+	if (unlikely(w->next_left == 0 || (f->flags & (F_STARTED | F_ROAM)) != F_STARTED)) {
 		worker_ready(w, f);
 		return;
 	}
@@ -193,11 +195,14 @@ struct fiber *worker_pick_queued(struct worker *w)
 /* ---- looking at the world ---------------------------------------------------------------------*/
 static void start_here(struct worker *w, struct fiber *f)
 {
-	int64_t held = f->flags & F_PLACED ? -1 : deque_push_count(&w->unstarted, f);
+	int64_t held;
 
 	/* Who spawned it may have looked just before the cancellation. */
 	if (unlikely(atomic_load_explicit(&w->runtime->cancelled, memory_order_relaxed)))
 		atomic_or64(&f->state, STATE_CANCEL);
+	if ((f->flags & F_DORMANT) && dormant_begin(w, f))
+		return;
+	held = f->flags & (F_PLACED | F_DORMANT) ? -1 : deque_push_count(&w->unstarted, f);
 	if (held < 0)
 		queue_push(&w->ready, f);
 	else if (held > 0)

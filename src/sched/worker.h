@@ -220,6 +220,8 @@ void life_end_unrun(struct worker *w, struct fiber *f, int why);
 struct arch_next life_run(uintptr_t message);
 /* A frame for a fresh fiber (switch.h), for whoever cannot start one. */
 void life_frame(struct worker *w, struct fiber *f);
+/* Goes on with another fiber, and gives up the stack that the caller runs on. */
+_Noreturn void life_leave(struct worker *w, struct stack *stack);
 /* A dead fiber's stack. */
 void life_bury(struct worker *w, struct stack *s);
 
@@ -243,6 +245,8 @@ bool wait_end(struct fiber *f, uint64_t ticket, unsigned index, enum claim_statu
 /* ---- flight.c ---------------------------------------------------------------------------------*/
 /* Home worker: asks the poller to give back the operation that f has in flight. */
 void flight_interrupt(struct worker *w, struct fiber *f, enum claim_status how);
+/* Its own thread: hands the operation to the poller; the poller's answer. */
+int flight_submit(struct worker *w, struct poller_op *op);
 
 /* ---- enter.c: a worker's thread ---------------------------------------------------------------*/
 /* What makes the calling thread a worker, its loop until the runtime stops, and what unmakes it. */
