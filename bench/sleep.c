@@ -4,6 +4,9 @@
  * the same before they were spawned. Everything that the library keeps for them is inside; only
  * the kernel's own records of mappings are not, so their number is published beside it.
  *
+ * Dormant: the same for fibers that have no stack and wait for a descriptor of their own, an
+ * eventfd: control block, operation, and what is known of the descriptor.
+ *
  * Random sleeps: processor time of the whole run, from before the runtime starts until after it
  * has ended. Checked: everybody slept at least as long as asked.
  *
@@ -14,13 +17,15 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <fiber.h>
+#include <fiber/ready.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 static fiber_t main_fiber;
 static long started, ended, cancelled, n;
 
-/* ---- memory*/
+/* ---- memory -----------------------------------------------------------------------------------*/
 
 static int sleep_long(void *unused)
 {
@@ -48,6 +53,28 @@ static void put_to_sleep(long fibers)
 	BENCH_CHECK(started == n && cancelled == 0);
 }
 
+static int hang_up(void *fd)
+{
+	BENCH_CHECK(fiber_became_ready() == -ECANCELED);
+	fiber_close((fiber_fd)(intptr_t)fd);
+	cancelled++;
+	return 0;
+}
+
+static void put_to_rest(long fibers)
+{
+	cancelled = 0;
+	for (long i = 0; i < fibers; i++) {
+		fiber_fd fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+		BENCH_CHECK(fd >= 0);
+		BENCH_CHECK(fiber_spawn_ready(NULL, NULL, fd, POLLIN, hang_up,
+					      (void *)(intptr_t)fd) == 0);
+	}
+	fiber_yield();
+	BENCH_CHECK(cancelled == 0);
+}
+
 static int weigh(void *argument)
 {
 	const struct bench_row *row = argument;
@@ -55,7 +82,10 @@ static int weigh(void *argument)
 	long mappings = bench_mappings();
 	double all;
 
-	put_to_sleep(row->n);
+	if (row->variant)
+		put_to_rest(row->n);
+	else
+		put_to_sleep(row->n);
 	resident = bench_resident() - resident;
 	tables = bench_page_tables() - tables;
 	all = (double)(resident + tables) / row->n;
@@ -194,6 +224,7 @@ static double timers(const struct bench_row *row)
 
 static const struct bench_row rows[] = {
 	{"100,000 parked", memory, 4600, 1, "bytes", .n = 100000, .cold = true},
+	{"19,000 dormant", memory, 300, 1, "bytes", .n = 19000, .cold = true, .variant = 1},
 	{"100,000 random sleeps", random_sleeps, 0.35, 100000, "s", .n = 100000, .cold = true},
 	{"1,000,000 random sleeps", random_sleeps, 2.4, 1000000, "s", .n = 1000000, .cold = true},
 	{"arm and cancel beside 1,000,000", timers, 150, 1000000, "ns", .n = 1000000, .cold = true},

@@ -1,7 +1,6 @@
 /* Fibers without a stack until a descriptor is ready: every way to wake, and every way to lose. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 
 #include <fiber/ready.h>
 
-#include "death.h"
 #include "law.h"
 #include "on_a_thread.h"
 #include "until.h"
@@ -178,29 +176,6 @@ Test(dormant, plain_threads_spawn_them_into_a_runtime, .timeout = 20)
 	cr_expect(on_a_thread(from_a_thread, runtime) == 0);
 	cr_expect(fiber_runtime_free(runtime) == 0);
 	law_no_leaks();
-}
-
-static int misused(void *arg)
-{
-	int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	fiber_t f;
-
-	(void)arg;
-	cr_expect(fiber_spawn_ready(&f, NULL, file, 0, tell, NULL) == -EINVAL);
-	cr_expect(fiber_spawn_ready(&f, NULL, file, POLLHUP, tell, NULL) == -EINVAL);
-	cr_expect(fiber_spawn_ready(&f, NULL, file, POLLIN, NULL, NULL) == -EINVAL);
-	cr_expect(fiber_spawn_ready(&f, &(fiber_attr_t){.worker = 99}, file, POLLIN, tell, NULL) ==
-		  -EINVAL);
-	cr_expect(result_of(dormant(-1, POLLIN, FIBER_NEVER)) == -EBADF);
-	cr_expect(result_of(dormant(file, POLLIN, FIBER_NEVER)) == POLLIN, "always ready");
-	close(file);
-	cr_expect(result_of(dormant(file, POLLIN, FIBER_NEVER)) == -EBADF);
-	return 0;
-}
-
-Test(dormant, what_cannot_be_waited_for_is_told, .timeout = 20)
-{
-	law_holds(misused, NULL);
 }
 
 static _Atomic int cancelled;
@@ -371,149 +346,4 @@ static int become_and_lose(void *arg)
 Test(dormant, whatever_ends_the_wait_lets_it_go_on, .timeout = 20)
 {
 	law_holds(become_and_lose, NULL);
-}
-
-/* ---- clear errors -----------------------------------------------------------------------------*/
-static int in_a_scope(void *arg)
-{
-	fiber_scope_t scope;
-
-	fiber_within(&scope, FIBER_NEVER);
-	fiber_become_ready(0, POLLIN, tell, arg);
-}
-
-static int die_in_a_scope(void)
-{
-	return fiber_run(NULL, in_a_scope, NULL);
-}
-
-static int die_on_a_thread(void)
-{
-	fiber_become_ready(0, POLLIN, tell, NULL);
-}
-
-Test(dormant, who_cannot_give_up_its_stack_is_told, .timeout = 30)
-{
-	static struct death death;
-
-	die_of(die_in_a_scope, &death);
-	cr_expect(death.signal == SIGABRT && strstr(death.text, "scope"), "%s", death.text);
-	die_of(die_on_a_thread, &death);
-	cr_expect(death.signal == SIGABRT && strstr(death.text, "become_ready"), "%s", death.text);
-}
-
-/* ---- all at once ------------------------------------------------------------------------------*/
-/*	dormant			main, by chance			another worker
- *	ready, cancelled,	writes, cancels, closes		the same to others
- *	timed out, closed:	lets the deadline pass
- *	one of them
- *
- * Each runs once, and learns one reason, which must be one that there was. */
-enum { CROWD = 64 };
-
-struct one {
-	fiber_fd fd[2];
-	fiber_t f;
-	int64_t when;
-	_Atomic int runs;
-	bool written, cancelled, closed;
-};
-
-static int learn(void *arg)
-{
-	struct one *one = arg;
-	int why = fiber_became_ready();
-
-	atomic_fetch_add(&one->runs, 1);
-	return why > 0 ? 0 : why;
-}
-
-static int learn_again(void *arg)
-{
-	struct one *one = arg;
-
-	fiber_become_ready_until(one->fd[0], POLLIN, learn, one, one->when);
-}
-
-static void start(struct one *one, uint64_t chance)
-{
-	*one = (struct one){.when = FIBER_NEVER};
-	pair(one->fd);
-	if (chance & 1)
-		one->when = fiber_after((int64_t)(chance >> 8) % 300000);
-	if (chance & 2)
-		cr_expect(fiber_spawn_ready_until(&one->f, NULL, one->fd[0], POLLIN, learn, one,
-						  one->when) == 0);
-	else
-		cr_expect(fiber_spawn(&one->f, NULL, learn_again, one) == 0);
-}
-
-static void disturb(struct one *one, uint64_t chance)
-{
-	one->written = chance & 1;
-	one->cancelled = chance & 2;
-	one->closed = chance & 4;
-	if (chance & 8)
-		fiber_yield();
-	if (one->written)
-		cr_expect(write(one->fd[1], "x", 1) == 1);
-	if (one->cancelled)
-		cr_expect(fiber_cancel(one->f) == 0);
-	if (one->closed) {
-		until_dormant(one->f); /* or it would wait for whoever has the number next */
-		fiber_close(one->fd[0]);
-	}
-	if (!one->written && !one->cancelled && !one->closed && one->when == FIBER_NEVER) {
-		one->written = true;
-		cr_expect(write(one->fd[1], "x", 1) == 1);
-	}
-}
-
-static void finish(struct one *one)
-{
-	int why = result_of(one->f);
-
-	cr_expect(atomic_load(&one->runs) == 1, "%d runs", atomic_load(&one->runs));
-	cr_expect((why == 0 && one->written) || (why == -ECANCELED && one->cancelled) ||
-			  (why == -EBADF && one->closed) ||
-			  (why == -ETIMEDOUT && one->when != FIBER_NEVER),
-		  "%d, but w%d c%d b%d", why, one->written, one->cancelled, one->closed);
-	if (!one->closed)
-		fiber_close(one->fd[0]);
-	fiber_close(one->fd[1]);
-}
-
-static int crowd(void *arg)
-{
-	static struct one all[8][CROWD];
-	uint64_t random = law_seed() + (uintptr_t)arg;
-	struct one *mine = all[(uintptr_t)arg];
-
-	for (unsigned round = 0; round < law_rounds(200); round++) {
-		for (int i = 0; i < CROWD; i++)
-			start(&mine[i], law_random(&random));
-		for (int i = 0; i < CROWD; i++)
-			disturb(&mine[i], law_random(&random));
-		for (int i = 0; i < CROWD; i++)
-			finish(&mine[i]);
-	}
-	return 0;
-}
-
-static int crowds(void *arg)
-{
-	fiber_group_t g = FIBER_GROUP_INIT;
-
-	(void)arg;
-	for (uintptr_t i = 0; i < 3; i++)
-		cr_expect(fiber_group_spawn(&g, NULL, crowd, (void *)i) == 0);
-	return fiber_group_wait(&g);
-}
-
-Test(dormant, of_event_cancel_deadline_and_close_one_wakes_it_once, .timeout = 60)
-{
-	int before = law_descriptors();
-
-	law_holds(crowds, NULL);
-	cr_expect(law_descriptors() == before);
 }

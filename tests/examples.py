@@ -46,7 +46,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        if kind is None and self.name not in ("echo", "udp_echo"):  # these have no clean end
+        if kind is None and not self.name.endswith("echo"):  # these have no clean end
             expect(status == 0, f"{self.name} to drain and end with 0, not {status}")
 
     def connect(self):
@@ -64,6 +64,15 @@ def receive_all(connection):
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def receive_exactly(connection, size):
+    got = b""
+    while len(got) < size:
+        piece = connection.recv(size - len(got))
+        expect(piece, f"{size} bytes, not the end after {got!r}")
+        got += piece
+    return got
+
+
 def receive_until(connection, end):
     got = b""
     while not got.endswith(end):
@@ -75,6 +84,15 @@ def receive_until(connection, end):
 
 # ---- checks --------------------------------------------------------------------------------------
 
+CHECKS = {}
+
+
+def check(function):
+    CHECKS[function.__name__] = function
+    return function
+
+
+@check
 def echo():
     with Server("echo", "tcp:127.0.0.1:0") as server:
         clients = [server.connect() for _ in range(50)]
@@ -86,6 +104,23 @@ def echo():
             client.close()
 
 
+@check
+def dormant_echo():
+    with Server("dormant_echo", "tcp:127.0.0.1:0") as server:
+        clients = [server.connect() for _ in range(50)]
+        for turn in range(20):  # each is dormant in between
+            for number, client in enumerate(clients):
+                client.sendall(b"%d in turn %d" % (number, turn))
+            for number, client in enumerate(clients):
+                expected = b"%d in turn %d" % (number, turn)
+                expect(receive_exactly(client, len(expected)) == expected, f"echo {number}")
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+            expect(receive_all(client) == b"", "hung up on")
+            client.close()
+
+
+@check
 def udp_echo():
     with Server("udp_echo", "udp:127.0.0.1:0") as server:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -106,6 +141,7 @@ def answer(body, status="200 OK"):
             f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
 
 
+@check
 def http():
     with Server("http", "tcp:127.0.0.1:0") as server:
         client = server.connect()
@@ -133,6 +169,7 @@ def http():
             expect(receive_all(idle) == b"", "the idle connection to be closed")
 
 
+@check
 def delay():
     with Server("delay_server", "tcp:127.0.0.1:0") as server:
         status, said = program("delay_client", server.address, "150")
@@ -163,6 +200,7 @@ def say_until_heard(speaker, line, listener):
     return heard
 
 
+@check
 def chat():
     with Server("chat", "tcp:127.0.0.1:0") as server:
         slow, ann, bob = (server.connect() for _ in range(3))
@@ -186,6 +224,7 @@ def subscribed(server, topic):
     return client
 
 
+@check
 def broker():
     with Server("broker", "tcp:127.0.0.1:0", "8") as server, server.connect() as publisher:
         readers = [subscribed(server, "news") for _ in range(3)]
@@ -231,6 +270,7 @@ def ended(server, how):
     expect(server.process.stdout.read() == how, f"it to say {how!r}")
 
 
+@check
 def graceful():
     with Server("graceful", "tcp:127.0.0.1:0", str(PATIENCE * 2000)) as server:
         client = server.connect()
@@ -253,6 +293,7 @@ def graceful():
         ended(server, "done\n")
 
 
+@check
 def proxy():
     with socket.create_server(("127.0.0.1", 0)) as target:
         target.settimeout(PATIENCE)
@@ -278,6 +319,7 @@ def proxy():
             expect(receive_all(behind) == b"but from me", "the client's words and end")
 
 
+@check
 def fan_out():
     with Server("http", "tcp:127.0.0.1:0") as one, Server("http", "tcp:127.0.0.1:0") as two:
         status, said = program("fan_out", "20000", one.address, two.address)
@@ -294,11 +336,13 @@ def fan_out():
             expect(status == 1 and "refused" in said.lower(), f"the first error to end all: {said}")
 
 
+@check
 def thread_wake():
     status, said = program("thread_wake")
     expect(status == 0 and said == "the thread says 42; meanwhile the ticker ticked\n", repr(said))
 
 
+@check
 def sieve():
     status, said = program("sieve", "1000")
     primes = [n for n in range(2, 1000) if all(n % d for d in range(2, n))]
@@ -306,12 +350,14 @@ def sieve():
     expect(program("sieve", "2") == (0, ""), "no prime below 2")
 
 
+@check
 def producer_consumer():
     status, said = program("producer_consumer")
     expect(status == 0 and said == "producer 0: 1000 items, sum 500500; closed\n"
            "producer 1: 10 items, sum 55; silent, given up\n", repr(said))
 
 
+@check
 def worker_pool():
     status, said = program("worker_pool", "3", "200")
     expect(status == 0 and said == "sum 40200; at most 8 waited; producers were held up\n",
@@ -320,6 +366,7 @@ def worker_pool():
     expect(status == 0 and said.startswith("sum 12; "), f"every job done once, not {said!r}")
 
 
+@check
 def rate_limiter():
     status, said = program("rate_limiter", "100", "5", "20")
     calls = re.findall(r"call (\d+) after (\d+) ms\n", said)
@@ -329,6 +376,7 @@ def rate_limiter():
         expect(int(milliseconds) >= 10 * (before - 4), f"none too early: {said!r}")
 
 
+@check
 def fibonacci():
     status, said = program("fibonacci", "100")
     expect(status == 0 and said.splitlines() == [
@@ -341,6 +389,7 @@ def fibonacci():
         a + b == c for a, b, c in zip(numbers, numbers[1:], numbers[2:])), repr(said))
 
 
+@check
 def demo():
     with tempfile.TemporaryDirectory() as folder:
         server = os.path.join(FOLDER, "http")
@@ -354,11 +403,6 @@ def demo():
     expect(status == 0 and " 0 wrong, 0 connections failed" in said, said)
     expect("OS threads" in said and said.count("p99.9") == 2, said)
 
-
-CHECKS = {check.__name__: check for check in (echo, udp_echo, http, delay, chat, proxy, fan_out,
-                                              broker, graceful,
-                                              thread_wake, sieve, producer_consumer, worker_pool,
-                                              rate_limiter, fibonacci, demo)}
 
 if __name__ == "__main__":
     FOLDER = sys.argv[2]

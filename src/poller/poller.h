@@ -46,7 +46,8 @@ enum poller_kind {
 	IO_SEND,
 	IO_ACCEPT,   /* address, address_bytes: may be NULL; close-on-exec, non-blocking */
 	IO_CONNECT,
-	IO_POLL,     /* readiness for `events`; moves no bytes; result: the events that are ready */
+	IO_POLL,     /* readiness for `events`; moves no bytes; result: the events that are ready.
+	              * buffer and bytes are the owner's, for whatever it likes */
 };
 
 enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };

@@ -1,17 +1,18 @@
 /* dormant.c - fibers without a stack, which a descriptor wakes.
  *
  * A dormant fiber is an unstarted one (not F_STARTED) with an operation in a poller, IO_POLL, that
- * lies on the heap: 104 bytes beside its control block. Its claim word says IN_FLIGHT, as of a fiber
- * that is parked in a read, so event, deadline, cancellation and close find it by the protocols
- * that they follow anyway (flight.c), and exactly one of them decides. Who wakes it puts it into a
- * run queue; it gets a stack when it is picked, like everybody who never ran.
+ * lies on the heap: 104 bytes beside its control block. Its claim word says IN_FLIGHT, as of a
+ * fiber that is parked in a read, so event, deadline, cancellation and close find it by the
+ * protocols that they follow anyway (flight.c), and exactly one of them decides. Who wakes it puts
+ * it into a run queue; it gets a stack when it is picked, like everybody who never ran.
  *
  * An unstarted fiber is not stolen once it is dormant: it is in no deque, and its home's poller has
  * its operation. One that roams may be taken when it is awake.
  *
- * Invariants. F_DORMANT: `object` is its operation, whose `buffer` and `bytes`, which IO_POLL does not
- * use, hold function and argument; `wake_at` holds, and not `argument`; the union of `cold` holds
- * anything. Until it has begun to wait, the operation's `result` is the time it waits until. */
+ * Invariants. F_DORMANT: `object` is its operation, whose `buffer` and `bytes`, which IO_POLL does
+ * not use, hold function and argument; `wake_at` holds, and not `argument`; the union of `cold`
+ * holds anything. Until it has begun to wait, the operation's `result` is the time it waits
+ * until. */
 #include "sched/dormant.h"
 
 #include <errno.h>
@@ -229,7 +230,7 @@ static _Noreturn void become(struct worker *w, struct fiber *me, struct poller_o
 	struct cold *cold = fiber_cold(me);
 	struct stack *stack = cold_stack(cold);
 
-	/* Release: pairs with fiber_has_begun; who saw it before finds a stack that stays mapped. */
+	/* Release: pairs with fiber_has_begun. Who saw it before finds memory that stays. */
 	atomic_store_explicit(&me->begun, 0, memory_order_release);
 	me->flags = (me->flags & ~(uint32_t)(F_STARTED | F_EXPIRED)) | F_DORMANT;
 	atomic_store_explicit(&me->spawned_at,
