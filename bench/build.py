@@ -117,6 +117,7 @@ def build_rivals(build, have):
              ('boost_fiber', 'libboost-fiber-dev', boost),
              ('boost_tree', 'libboost-fiber-dev', boost),
              ('boost_mutex', 'libboost-fiber-dev', boost),
+             ('boost_chan', 'libboost-fiber-dev', boost),
              ('gen_boost', 'libboost-context-dev', ['-lboost_context']),
              ('gen_cxx20', 'g++', [])]
     for name, package, libraries in in_c:

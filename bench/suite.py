@@ -34,7 +34,8 @@ RIVALS = {
         Rival('Boost.Coroutine2', 'libboost-context-dev', ('gen_boost',)),
         Rival('C++20 coroutine', 'g++', ('gen_cxx20',)),
         Rival('state machine', '', ('gen_machine',)),
-        Rival('Boost.Fiber', 'libboost-fiber-dev', ('boost_fiber', 'boost_tree', 'boost_mutex')),
+        Rival('Boost.Fiber', 'libboost-fiber-dev',
+              ('boost_fiber', 'boost_tree', 'boost_mutex', 'boost_chan')),
         Rival('State Threads', 'libst-dev', ('state_threads', 'st_mutex')),
         Rival('Pth', 'libpth-dev', ('pth',)),
         Rival('Go', 'golang-go', ('go',)),
@@ -48,6 +49,8 @@ NO_YIELD = 'has no yield; its turns are handed on by one call'
 ONE_THREAD = 'has one thread by design'
 MORE_THREADS = 'a process with several threads by design'
 NO_PROBE = 'its timer cannot be armed apart from a sleep'
+CHANNELS = ['rendezvous round trip', 'buffered message']
+CHOICES = ['select of two meetings', 'select of two, buffered']
 
 WORKLOADS = {
     'switch': Workload(
@@ -128,12 +131,23 @@ WORKLOADS = {
     'chan': Workload(
         'Channels between two fibers of one worker',
         'bench-chan',
-        [],
+        ['Boost.Fiber', 'Go', 'Tokio'],
         elsewhere={
-            'rendezvous round trip, alone': 'libdill 53-61, neco 147, Boost.Fiber 190',
-            'rendezvous round trip, with a second thread': 'Go 197, Tokio 329',
-            'buffered message, alone': 'Boost.Fiber 16, libdill 35',
-            'buffered message, with a second thread': 'Go 30, Tokio 60',
+            'rendezvous round trip, alone': 'libdill 53-61, neco 147',
+            'buffered message, alone': 'libdill 35',
+        },
+        empty={
+            ('Go', f'{row}, alone'): MORE_THREADS
+            for row in CHANNELS + CHOICES
+        }
+        | {
+            ('Tokio', f'{row}, alone'): 'locks the same, alone or not'
+            for row in CHANNELS + CHOICES
+        }
+        | {
+            ('Boost.Fiber', f'{row}, {where}'): 'has no select'
+            for row in CHOICES
+            for where in ('alone', 'with a second thread')
         },
     ),
     'sync': Workload(

@@ -1,5 +1,5 @@
-// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c and sync.c. Rows, options and
-// lines are those of bench/bench.h; bench/run says on which processors the process may run.
+// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c and chan.c. Rows,
+// options and lines are those of bench/bench.h; bench/run says on which processors the process may run.
 package main
 
 import (
@@ -28,7 +28,7 @@ type row struct {
 // What a row returns that has told its figures itself.
 const noFigure = -1.0
 
-var rows = append(append(append(yieldRows, treeRows...), sleepRows...), lockRows...)
+var rows = append(append(append(append(yieldRows, treeRows...), sleepRows...), lockRows...), chanRows...)
 var printing bool
 
 func figure(r *row, name string, value float64, unit string) {

@@ -1,7 +1,8 @@
-//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c and sync.c. Rows, options
-//! and lines are those of bench/bench.h; bench/run says on which processors the process may run.
+//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c and chan.c. Rows,
+//! options and lines are those of bench/bench.h; bench/run says on which processors the process may run.
 //! One worker is the current-thread runtime, which is the faster one.
 
+mod chans;
 mod locks;
 mod measure;
 mod sleep;
@@ -40,6 +41,7 @@ fn rows() -> Vec<Row> {
     all.extend(tree::rows());
     all.extend(sleep::rows());
     all.extend(locks::rows());
+    all.extend(chans::rows());
     all
 }
 
