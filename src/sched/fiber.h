@@ -306,6 +306,19 @@ static inline struct stack *cold_stack(struct cold *cold)
 	return atomic_load_explicit(&cold->stack, memory_order_relaxed);
 }
 
+/* Its own thread changes flags, once it has started; plain stores to whoever reads the code, but a
+ * home worker may look whether a fiber is shielded just when another thread adopts and runs it. It
+ * finds out by the claim that it asked too late (wait_request), so no order is needed. */
+INLINE void fiber_change_flags(struct fiber *f, uint32_t clear, uint32_t set)
+{
+	__atomic_store_n(&f->flags, (f->flags & ~clear) | set, __ATOMIC_RELAXED);
+}
+
+static inline bool fiber_is_shielded(const struct fiber *f)
+{
+	return __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & F_SHIELDED;
+}
+
 static inline bool fiber_may_move(const struct fiber *f)
 {
 	return (f->flags & (F_ROAM | F_PINNED)) == F_ROAM;

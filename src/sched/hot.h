@@ -78,7 +78,7 @@ INLINE int hot_park(struct worker *w, struct fiber *self)
 	uint64_t word;
 
 	if (unlikely(self->flags & F_ARMED))
-		self->flags &= ~(uint32_t)F_ARMED;
+		fiber_change_flags(self, F_ARMED, 0);
 	switch_park(w, self);
 	/* Acquire: pairs with the CAS of the claim: what the granter copied. */
 	word = atomic_load_explicit(&self->claim, memory_order_acquire);

@@ -210,7 +210,7 @@ int lend_park(struct fiber *self, struct helpers_job *job)
 	if (why < 0)
 		return stay(self, ride, why);
 	if (!timer_set(&self->timer))
-		self->flags &= ~(uint32_t)F_ARMED;
+		fiber_change_flags(self, F_ARMED, 0);
 	leave_worker(w, self);
 	if (mine()) {
 		settle(self, WAIT_BLOCKING);

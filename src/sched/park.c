@@ -154,7 +154,7 @@ PUBLIC bool fiber_pin(void)
 	if (!w)
 		return false;
 	was = worker_current(w)->flags & F_PINNED;
-	worker_current(w)->flags |= F_PINNED;
+	fiber_change_flags(worker_current(w), 0, F_PINNED);
 	return was;
 }
 
@@ -163,7 +163,7 @@ PUBLIC void fiber_unpin(bool was)
 	struct worker *w = worker_self();
 
 	if (w && !was)
-		worker_current(w)->flags &= ~(uint32_t)F_PINNED;
+		fiber_change_flags(worker_current(w), F_PINNED, 0);
 }
 
 PUBLIC int fiber_set_name(const char *name)

@@ -56,7 +56,7 @@ static fiber_scope_t *open_scope(fiber_scope_t *public, int64_t when, bool shiel
 	if (s->owner)
 		rule(self, when);
 	if (shield)
-		self->flags = (self->flags & ~(uint32_t)F_EXPIRED) | F_SHIELDED;
+		fiber_change_flags(self, F_EXPIRED, F_SHIELDED);
 	return public;
 }
 
@@ -83,7 +83,7 @@ PUBLIC ssize_t fiber_scope_end(fiber_scope_t *public, ssize_t result)
 	if (!s->owner)
 		s->outer_flags |= self->flags & F_EXPIRED;
 	self->scope = s->outer;
-	self->flags = (self->flags & ~(uint32_t)(F_SHIELDED | F_EXPIRED)) | s->outer_flags;
+	fiber_change_flags(self, F_SHIELDED | F_EXPIRED, s->outer_flags);
 	rule(self, s->outer_deadline);
 	s->fiber = NULL;
 	return s->owner && expired && result == -ECANCELED ? -ETIMEDOUT : result;

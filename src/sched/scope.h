@@ -25,7 +25,7 @@ static inline bool scope_interrupted(const struct fiber *self)
 static inline void scope_look(struct fiber *self, int64_t now)
 {
 	if (scope_deadline(self) <= now)
-		self->flags |= F_EXPIRED;
+		fiber_change_flags(self, 0, F_EXPIRED);
 }
 
 #endif

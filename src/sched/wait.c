@@ -174,7 +174,7 @@ int wait_arm(struct worker *w, struct fiber *self, int64_t limit)
 	self->wake_at = limit;
 	if (!timer_set(&self->timer) || timer_when(&w->timers, &self->timer) > limit)
 		r = timers_put(&w->timers, &self->timer, limit);
-	self->flags |= F_ARMED;
+	fiber_change_flags(self, 0, F_ARMED);
 	return r;
 }
 
@@ -193,7 +193,7 @@ int wait_outcome(struct fiber *self, int64_t until, int64_t deadline)
 	case CLAIM_TIMED_OUT:
 		if (until <= deadline)
 			return -ETIMEDOUT;
-		self->flags |= F_EXPIRED;
+		fiber_change_flags(self, 0, F_EXPIRED);
 		return -ECANCELED;
 	default:
 		unreachable();
@@ -218,7 +218,7 @@ static int park_fiber(struct worker *w, struct fiber *self, int64_t until, int64
 		return -ENOMEM;
 	}
 	if (likely(!timer_set(&self->timer)))
-		self->flags &= ~(uint32_t)F_ARMED;
+		fiber_change_flags(self, F_ARMED, 0);
 	switch_park(w, self);
 	self->wake_at = OS_NEVER;
 	return wait_outcome(self, until, deadline);
@@ -296,7 +296,7 @@ void wait_request(struct worker *w, struct fiber *f)
 		end_and_ready(w, f, word, CLAIM_GRANTED);
 		return;
 	}
-	if (!(state & STATE_CANCEL) || (f->flags & F_SHIELDED))
+	if (!(state & STATE_CANCEL) || fiber_is_shielded(f))
 		return;
 	if (CLAIM_STATUS(word) == CLAIM_WAITING)
 		end_and_ready(w, f, word, CLAIM_CANCELLED);
