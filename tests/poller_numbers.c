@@ -55,6 +55,7 @@ static struct task of_every_kind(enum poller_kind kind, int fd)
 		break;
 	case IO_ACCEPT:
 	case IO_POLL:
+	case IO_FILE:
 		break;
 	}
 	return t;
