@@ -115,6 +115,21 @@ void bottle_begin(unsigned workers)
 	model_local(subject_thread_block(), sizeof(struct fiber *));
 }
 
+void bottle_begin_apart(void)
+{
+	static struct runtime other;
+
+	bottle_begin(2);
+	bottle.workers = 1;
+	memset(&other, 0, sizeof other);
+	other.workers = 1;
+	other.worker = &bottle_worker[1];
+	other.control_words = bottle.control_words;
+	other.options.flags = bottle.options.flags;
+	list_init(&other.idle);
+	bottle_worker[1].runtime = &other;
+}
+
 struct fiber *bottle_fiber(struct worker *home, uint32_t flags, fiber_fn *function, void *arg)
 {
 	struct fiber *f = block();

@@ -115,14 +115,17 @@ static void look_back(int number)
 {
 	const struct thread *t = &thread[number];
 	const struct op *op = &t->op;
+	bool writes = op_writes(op);
 
+	if (!writes && !op->object && !(op->order & TOTAL)) /* a load matters to nobody */
+		return;
 	for (unsigned i = events; i-- > 0;) {
 		const struct event *e = &event[i];
-		bool missed = op_writes(op) && op_reads(&e->op) &&
-			      e->op.location == op->location;
 
-		if (e->thread != number && e->number > t->past[e->thread] &&
-		    (missed || op_clash(op, &e->op)))
+		if (e->thread == number || e->number <= t->past[e->thread])
+			continue;
+		if ((writes && e->op.location == op->location && op_reads(&e->op)) ||
+		    op_clash(op, &e->op))
 			try_before(e, number);
 	}
 }
