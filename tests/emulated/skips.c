@@ -16,6 +16,7 @@
 #define PROC "under qemu-user /proc tells of the host's system calls and of no threads"
 #define ADVICE "qemu-user says yes to any advice about any memory"
 #define PREADV2 "qemu-user has no preadv2"
+#define SIGNALS "qemu-user never delivers the highest real-time signals"
 
 static const struct {
 	const char *suite, *name; /* name NULL: all of them */
@@ -49,6 +50,9 @@ static const struct {
 	{ "runtime", "exit_in_a_fiber_ends_the_process", FORK },
 	{ "runtime", "without_memory_for_its_threads_it_does_not_start_and_later_does", LIMIT },
 	{ "stack_memory", "without_address_space_a_stack_is_refused_and_the_others_go_on", LIMIT },
+	{ "stall", "a_fiber_that_holds_its_worker_is_reported_in_time", SIGNALS },
+	{ "stall", "a_forked_child_looks_for_itself", FORK },
+	{ "stall", "the_system_call_that_holds_it_goes_on", SIGNALS },
 };
 
 static const char *reason(const char *suite, const char *name)
