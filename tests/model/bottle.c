@@ -180,6 +180,12 @@ void bottle_answer(unsigned number)
 
 	bell_wait(&poller[number].bell);
 	inbox_wake_up(&w->inbox);
+	spin_lock(&bottle.idle_guard); /* as become_busy does */
+	if (list_linked(&w->idle)) {
+		list_remove(&w->idle);
+		atomic_fetch_sub_explicit(&bottle.idle_count, 1, memory_order_relaxed);
+	}
+	spin_unlock(&bottle.idle_guard);
 	worker_take_inbox(w);
 }
 
