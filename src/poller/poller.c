@@ -6,17 +6,9 @@
 #include <string.h>
 
 #include "poller/attempt.h"
-#include "poller/backends.h"
 #include "poller/number.h"
 #include "poller/orphans.h"
 #include "poller/slot.h"
-
-const struct poller_ops *const poller_backends[] = {
-	&poller_epoll,
-	&poller_uring,
-	&poller_poll,
-	NULL,
-};
 
 static const struct poller_ops *by_name(const char *name)
 {
