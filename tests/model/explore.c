@@ -33,6 +33,8 @@ struct node {
 struct event event[EVENTS];
 unsigned events;
 
+bool explore_blindly;
+
 static struct node path[NODES];
 static unsigned made, at;            /* nodes that exist; the next one in this run */
 static int last;                     /* who ran last */
@@ -96,7 +98,7 @@ static int choose_thread(unsigned live)
 	if (new) {
 		node->live = (uint8_t)live;
 		node->chosen = (uint8_t)(live & 1u << last ? (unsigned)last : first_of(live));
-		node->wanted = (uint8_t)(1u << node->chosen);
+		node->wanted = (uint8_t)(explore_blindly ? live : 1u << node->chosen);
 	}
 	fall_asleep(node->tried);
 	return node->chosen;
