@@ -27,6 +27,14 @@ static bool at_rest(const struct worker *w)
 	       atomic_load_explicit(&w->roam_count, memory_order_relaxed) == 0;
 }
 
+static bool all_at_rest(const struct runtime *rt)
+{
+	for (unsigned i = 0; i < rt->workers; i++)
+		if (!at_rest(&rt->worker[i]))
+			return false;
+	return true;
+}
+
 static bool nothing_in_flight(const struct runtime *rt)
 {
 	uint64_t flying = 0;
@@ -65,10 +73,9 @@ static bool is_stuck(const struct runtime *rt)
 		return false;
 	if (helpers_busy() != 0) /* before the inboxes: see helpers.h */
 		return false;
-	for (unsigned i = 0; i < rt->workers; i++)
-		if (!at_rest(&rt->worker[i]))
-			return false;
-	return only_our_threads(rt);
+	/* Once more after counting, which is dear: a plain thread may have woken somebody, and have
+	 * ended, between the first look and the count. */
+	return all_at_rest(rt) && only_our_threads(rt) && all_at_rest(rt);
 }
 
 static void stop(struct runtime *rt)
