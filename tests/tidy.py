@@ -66,8 +66,8 @@ def folder_of(path, table):
 
 
 def resolve(include):
-    """The file that an #include with quotes means, as -Isrc -Iarch find it."""
-    for folder in ("src", "arch"):
+    """The file that an #include with quotes means, as -Isrc -Iarch -Iarch/plain find it."""
+    for folder in ("src", "arch", "arch/plain"):
         if os.path.exists(os.path.join(ROOT, folder, include)):
             return folder + "/" + include
     return None
@@ -178,7 +178,7 @@ def compile_alone(command, header):
 def check_headers(files, cc, cxx):
     strict = ["-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
     inside = [cc, "-std=gnu11", "-D_GNU_SOURCE", *strict,
-              "-Iinclude", "-Isrc", "-Iarch", "-I.", "-x", "c", "-"]
+              "-Iinclude", "-Isrc", "-Iarch", "-Iarch/plain", "-I.", "-x", "c", "-"]
     outside = [[cc, "-std=c11", "-Wpedantic", *strict, "-Iinclude", "-I.", "-x", "c", "-"]]
     if cxx:
         outside.append([cxx, "-std=c++17", *strict, "-Iinclude", "-I.", "-x", "c++", "-"])

@@ -44,12 +44,7 @@
 #define FIBER_IO_H
 #include <fiber.h>
 #ifdef _WIN32
-#include <winsock2.h>
-#include <ws2tcpip.h>
-typedef intptr_t fiber_fd; /* SOCKET or HANDLE; negative: -errno */
-struct iovec { void *iov_base; size_t iov_len; };
-struct msghdr;
-typedef unsigned long nfds_t;
+#include <fiber/windows.h>
 #else
 #include <poll.h>
 #include <sys/socket.h>

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "arch.h"
+#include "seat.h"
 #include "gen/turn.h"
 #include "os/atomic.h"
 #include "os/sanitize.h"
@@ -184,7 +185,7 @@ static void lay_out(struct fiber_gen *g, const fiber_gen_attr_t *attr)
 	g->bytes = (size_t)((char *)g - s->bottom);
 	g->sanitizer = sanitize_create();
 	g->control_words = arch_control_words();
-	g->sp = arch_frame(g, body, g->control_words);
+	g->sp = arch_frame(seat_take(s, g), body, g->control_words);
 	g->flags = exceptions_exist() ? GEN_EXCEPTIONS : 0;
 	if (attr) {
 		g->flags |= attr->flags;
@@ -234,6 +235,7 @@ PUBLIC int fiber_gen_create(fiber_gen_t **out, const fiber_gen_attr_t *attr, fib
 static void release(struct fiber_gen *g)
 {
 	sanitize_destroy(g->sanitizer);
+	seat_leave(g->stack);
 	stack_put_here(g->stack);
 }
 

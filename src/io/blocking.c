@@ -5,8 +5,8 @@
  * The call runs on a helper thread, while the worker goes on with others. Where readiness exists
  * it is waited for in the poller first: that takes no helper, and deadline, cancellation and close
  * end it at once. "Ready" is no promise, though: another process may be faster, and then the
- * helper sits in the call. An interruption or a close recalls it (sched/kick.c), and the call ends
- * without effect.
+ * helper sits in the call. An interruption or a close recalls it (sched/kick_posix.c), and the call
+ * ends without effect.
  *
  * A regular file is always ready, and a call on it always ends: it is simply waited for. */
 #include "io/blocked.h"

@@ -15,16 +15,6 @@ enum {
 };
 #define PAUSE_NS FIBER_MILLISECOND
 
-static int look(struct pollfd *set, nfds_t count)
-{
-	int n;
-
-	do
-		n = poll(set, count, 0);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
 /* The poller knows three events; the others of poll(2) come with one of them, or by themselves. */
 static short poller_event(short events)
 {
@@ -106,7 +96,7 @@ static int wait_in_turns(struct watch *w, struct pollfd *set, int64_t until)
 			r = wait_for_any(w, until);
 		if (r < 0 && r != -ETIMEDOUT)
 			return r;
-		ready = look(set, w->count);
+		ready = poller_look(set, w->count);
 		if (ready >= 0)
 			ready = mark_closed(w, set, ready);
 		if (ready != 0 || r == -ETIMEDOUT)
@@ -158,7 +148,7 @@ PUBLIC int fiber_poll(struct pollfd *set, nfds_t count, int timeout_ms)
 		return r;
 	if (timeout_ms > 0)
 		until = fiber_after(timeout_ms * FIBER_MILLISECOND);
-	r = look(set, count);
+	r = poller_look(set, count);
 	if (r != 0 || timeout_ms == 0) {
 		wait_done();
 		return r;

@@ -17,16 +17,22 @@ struct exceptions {
 /* In every C++ runtime that follows the Itanium ABI; nowhere in a program without C++. */
 extern void *__cxa_get_globals(void) __attribute__((__weak__));
 
+/* The same as a variable, where compilers know no weak references (exceptions_windows.S). */
+extern void *(*const exceptions_getter)(void);
+#if !defined(EXCEPTIONS_GETTER)
+#define EXCEPTIONS_GETTER __cxa_get_globals
+#endif
+
 /* Is there C++ in this program? */
 static inline bool exceptions_exist(void)
 {
-	return __cxa_get_globals != NULL;
+	return EXCEPTIONS_GETTER != NULL;
 }
 
 /* The calling thread's; NULL in a program without C++. */
 static inline struct exceptions *exceptions_here(void)
 {
-	return exceptions_exist() ? __cxa_get_globals() : NULL;
+	return exceptions_exist() ? EXCEPTIONS_GETTER() : NULL;
 }
 
 #endif

@@ -50,6 +50,9 @@ int os_guards_install(const struct os_range *, size_t n);
 int os_pages_discard_batch(const struct os_range *, size_t n);
 /* -ENOMEM: vm.max_map_count, most likely, because each protected range splits its mapping. */
 int os_pages_protect(void *address, size_t bytes);
+/* Windows only, where memory for stacks has to be asked for page by page: whole pages, the guard of
+ * a stack or the rest of it. -ENOMEM. */
+int os_stack_commit(void *address, size_t bytes, bool guard);
 
 /* ---- threads ---------------------------------------------------------------------------------*/
 struct os_thread; /* an opaque handle */

@@ -1,68 +1,22 @@
-/* poller.c - choosing a backend, and operations without one. */
+/* poller.c - the backends, and operations without one. */
 #include "poller/poller.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "poller/attempt.h"
+#include "poller/backends.h"
 #include "poller/number.h"
 #include "poller/orphans.h"
 #include "poller/slot.h"
 
-static const struct poller_ops *by_name(const char *name)
-{
-	for (const struct poller_ops *const *ops = poller_backends; *ops; ops++)
-		if (strcmp((*ops)->name, name) == 0)
-			return *ops;
-	return NULL;
-}
-
-/* The last one is what every kernel has: if even it does not open, open says why. */
-static const struct poller_ops *best(void)
-{
-	const struct poller_ops *const *ops = poller_backends;
-
-	for (; ops[1]; ops++) {
-		struct poller *p;
-
-		if ((*ops)->open(&p) == 0) {
-			(*ops)->close(p);
-			break;
-		}
-	}
-	return *ops;
-}
-
-const struct poller_ops *poller_choose(const char *name)
-{
-	if (!name)
-		name = getenv("FIBER_POLLER");
-	return name && *name ? by_name(name) : best();
-}
+const struct poller_ops *const poller_backends[] = {
+	&poller_epoll,
+	&poller_uring,
+	&poller_poll,
+	NULL,
+};
 
 /* ---- without a poller -------------------------------------------------------------------------*/
-short poller_events(const struct poller_op *op)
-{
-	switch (op->kind) {
-	case IO_READ:
-	case IO_RECVMSG:
-	case IO_RECV:
-	case IO_ACCEPT:
-		return op->flags & MSG_OOB ? POLLPRI : op->flags & MSG_ERRQUEUE ? 0 : POLLIN;
-	case IO_WRITE:
-	case IO_SENDMSG:
-	case IO_SEND:
-	case IO_CONNECT:
-		return POLLOUT;
-	case IO_POLL:
-		return op->events;
-	case IO_FILE: /* is never waited for */
-		break;
-	}
-	unreachable();
-}
-
 /* With its use counted, so that forget() waits for it too. What others know stays as it is. */
 static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 {
@@ -107,6 +61,16 @@ int poller_try(struct poller_op *op)
 		return POLLER_DONE;
 	}
 	unreachable();
+}
+
+int poller_look(struct pollfd *set, nfds_t count)
+{
+	int n;
+
+	do
+		n = poll(set, count, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
 }
 
 /* ---- numbers ----------------------------------------------------------------------------------*/

@@ -92,7 +92,7 @@ static int await_pidfd(int pidfd)
 {
 	struct poller_op op = { .kind = IO_POLL, .fd = pidfd, .events = POLLIN };
 
-	return wait_on_fiber() ? (int)wait_op(&op, WAIT_CHILD, OS_NEVER)
+	return wait_on_fiber() ? (int)wait_op(&op, WAIT_PROCESS, OS_NEVER)
 			       : fiber_wait_fd(pidfd, POLLIN);
 }
 

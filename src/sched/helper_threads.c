@@ -23,17 +23,10 @@ struct helper_pool helper_pool;
 static pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- a helper's life --------------------------------------------------------------------------*/
-/* Two kinds stay open. A fault that is blocked kills without asking the program's handler; and a
- * background job that reads its terminal is stopped only by a signal that is not blocked. */
 static void block_signals(struct helper *h)
 {
-	static const int open[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL, SIGTRAP,
-				    SIGABRT, SIGSYS,  SIGTTIN, SIGTTOU };
-
-	sigfillset(&h->mask);
-	for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-		sigdelset(&h->mask, open[i]);
-	pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
+	os_mask_all_but_faults(&h->mask);
+	os_mask_set(&h->mask, NULL);
 }
 
 /* The program's own code gets the mask that its caller has. */
@@ -47,9 +40,9 @@ static int run(struct helper *h, struct helpers_job *job)
 	}
 	if (!(job->flags & HELPERS_PROGRAM))
 		return job->run(job->argument);
-	pthread_sigmask(SIG_SETMASK, &job->mask, &h->mask);
+	os_mask_set(&job->mask, &h->mask);
 	result = job->run(job->argument);
-	pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
+	os_mask_set(&h->mask, NULL);
 	return result;
 }
 
@@ -192,15 +185,15 @@ static void live(void *self)
 /* A helper inherits its creator's mask, and must not run a handler before it has set its own. */
 static int start_thread(struct helper *h)
 {
-	sigset_t all, before;
+	struct os_mask all, before;
 	int r;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	os_mask_all(&all);
+	os_mask_set(&all, &before);
 	pthread_mutex_lock(&births);
 	r = os_thread_start(&h->thread, live, h, "fiber-helper");
 	pthread_mutex_unlock(&births);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	os_mask_set(&before, NULL);
 	return r;
 }
 

@@ -21,7 +21,7 @@ struct helper {
 	struct os_thread *thread;      /* guarded by births (helper_threads.c) */
 	pthread_t self;                /* before it is any job's `helper` */
 	bool kickable;                 /* its own: it has unblocked the signal */
-	sigset_t mask;                 /* its own: what it runs with */
+	struct os_mask mask;           /* its own: what it runs with */
 };
 
 struct helper_pool {

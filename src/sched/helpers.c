@@ -139,7 +139,7 @@ int helpers_call(struct helpers_job *job)
 		return wait_why();
 	must(job->state == JOB_NEW);
 	if (job->flags & HELPERS_PROGRAM)
-		pthread_sigmask(SIG_SETMASK, NULL, &job->mask);
+		os_mask_get(&job->mask);
 	if (job->what == WAIT_NOTHING)
 		job->what = WAIT_OFFLOAD;
 	atomic_fetch_add_explicit(&helper_pool.busy, 1, memory_order_relaxed);

@@ -11,12 +11,12 @@
 #define FB_SCHED_HELPERS_H
 
 #include <limits.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
+#include "os/mask.h"
 #include "sched/wait.h"
 
 struct helper;
@@ -60,7 +60,7 @@ struct helpers_job {
 	uint64_t ticket;
 	struct helper *helper;         /* who runs it */
 	bool left;                     /* nobody waits for it any more */
-	sigset_t mask;                 /* HELPERS_PROGRAM: the caller's */
+	struct os_mask mask;           /* HELPERS_PROGRAM: the caller's */
 };
 
 /* Runs the job on a helper and waits for its end: a fiber parks, a plain thread sleeps. What `run`

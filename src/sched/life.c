@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seat.h"
 #include "sched/claim.h"
 #include "sched/dormant.h"
 #include "sched/forked.h"
@@ -265,29 +266,45 @@ static _Noreturn void go_on(struct arch_next where)
 	arch_leave(next->sp, where.message);
 }
 
-/* The argument's copy stands above the first frame; returns where the frame may begin. */
-static void *copy_argument(struct cold *cold, const struct extra *extra)
+static char *argument_place(struct stack *s, const struct extra *extra)
 {
-	char *copy = (char *)cold - ((extra->copy_bytes + 15) & ~(size_t)15);
+	return (char *)cold_of_stack(s) - ((extra->copy_bytes + 15) & ~(size_t)15);
+}
+
+/* The argument's copy stands above the first frame; returns where the frame may begin. */
+static void *copy_argument(struct stack *s, struct cold *cold, const struct extra *extra)
+{
+	char *copy = argument_place(s, extra);
 
 	memcpy(copy, extra->copy, extra->copy_bytes);
 	cold->argument = copy;
 	return copy;
 }
 
-static int first_stack(struct worker *w, struct extra *extra, struct stack **out)
+static COLD int extra_stack(struct worker *w, const struct extra *extra, struct stack **out)
+{
+	int r = 0;
+
+	*out = extra->stack;
+	if (!*out)
+		r = stack_get(&w->stacks, extra->stack_bytes, out);
+	if (r < 0)
+		return r;
+	r = seat_reach(*out, argument_place(*out, extra) - SEAT_ROOM);
+	if (r < 0 && !extra->stack)
+		stack_put(&w->stacks, *out);
+	return r;
+}
+
+static int first_stack(struct worker *w, const struct extra *extra, struct stack **out)
 {
 	if (likely(!extra))
 		return stack_get(&w->stacks, 0, out);
-	if (extra->stack) {
-		*out = extra->stack;
-		return 0;
-	}
-	return stack_get(&w->stacks, extra->stack_bytes, out);
+	return extra_stack(w, extra, out);
 }
 
 /* What attributes asked for; returns where the first frame may begin. */
-static COLD void *take_extra(struct fiber *f, struct cold *cold)
+static COLD void *take_extra(struct fiber *f, struct stack *s, struct cold *cold)
 {
 	struct extra *extra = f->extra;
 	void *top = cold;
@@ -297,7 +314,7 @@ static COLD void *take_extra(struct fiber *f, struct cold *cold)
 	cold->member = extra->member;
 	cold->locals = extra->locals;
 	if (extra->copy_bytes)
-		top = copy_argument(cold, extra);
+		top = copy_argument(s, cold, extra);
 	free(extra);
 	f->scope = NULL;
 	return top;
@@ -332,13 +349,13 @@ int life_begin(struct worker *w, struct fiber *f)
 	if (unlikely(f->flags & F_DORMANT))
 		dormant_end(f, cold);
 	if (unlikely(f->extra != NULL))
-		top = take_extra(f, cold);
+		top = take_extra(f, s, cold);
 	f->wake_at = OS_NEVER; /* here and below: what the unions held is used up */
 	atomic_store_explicit(&f->deadline, OS_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&f->landed, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->cold, cold, memory_order_relaxed);
 	f->flags |= F_STARTED;
-	f->sp = (char *)top + 1; /* fresh */
+	f->sp = (char *)seat_take(s, top) + 1; /* fresh */
 #if !SWITCH_STARTS
 	life_frame(w, f);
 #endif

@@ -1,69 +1,14 @@
 /* overflow_report.c - writes the report of an overflow, in a signal handler.
  *
- * Only async-signal-safe code: lines are put together by hand and go out by write(2).
- * backtrace() is not on POSIX' list; glibc's walks the unwind tables without a lock and without
- * memory once its library is loaded, which overflow_report_prepare sees to, and
- * backtrace_symbols_fd is made for this. It comes last: whatever a broken stack does to it, the
- * rest has been said. */
+ * Only async-signal-safe code: lines are put together by hand and go out by write(2). The backtrace
+ * comes last: whatever a broken stack does to it, the rest has been said. */
 #include "sched/overflow_report.h"
 
-#include <execinfo.h>
 #include <unistd.h>
 
 #include "base/line.h"
 #include "sched/overflow.h"
-
-enum {
-	FRAMES_MOST = 8192, /* a recursion with small frames on a stack of the default size */
-	INNERMOST = 24,     /* the cycle of a recursion, mostly */
-	OUTERMOST = 8,      /* who started it */
-};
-
-/* Too large for the stack that handlers run on. Only one report is ever written. */
-static void *frames[FRAMES_MOST];
-
-void overflow_report_prepare(void)
-{
-	void *frame[2];
-
-	(void)backtrace(frame, 2);
-}
-
-static void write_frames(struct line *l, int first, int end)
-{
-	for (int i = first; i < end; i++) {
-		line_text(l, "    ");
-		line_flush(l, STDERR_FILENO);
-		backtrace_symbols_fd(&frames[i], 1, STDERR_FILENO);
-	}
-}
-
-/* The handler's own frames come first, and are of no interest. */
-static int frame_of(const void *pc, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (frames[i] == pc)
-			return i;
-	return 0;
-}
-
-static void write_backtrace(struct line *l, const void *pc)
-{
-	int n = backtrace(frames, FRAMES_MOST);
-	int first = frame_of(pc, n);
-	int skipped = n - first - INNERMOST - OUTERMOST;
-
-	line_text(l, "  backtrace, innermost first:\n");
-	if (skipped <= 0) {
-		write_frames(l, first, n);
-		return;
-	}
-	write_frames(l, first, first + INNERMOST);
-	line_text(l, "    ... ");
-	line_number(l, (uint64_t)skipped, 10);
-	line_text(l, n == FRAMES_MOST ? " frames, and more further out\n" : " frames\n");
-	write_frames(l, n - OUTERMOST, n);
-}
+#include "sched/overflow_trace.h"
 
 static void write_quoted(struct line *l, const char *name)
 {
@@ -126,13 +71,10 @@ static void write_suspect(struct line *l, const struct stack *s)
 
 static void write_place(struct line *l, const char *what, const void *place)
 {
-	void *at = (void *)(uintptr_t)place;
-
-	if (!at)
+	if (!place)
 		return;
 	line_text(l, what);
-	line_flush(l, STDERR_FILENO);
-	backtrace_symbols_fd(&at, 1, STDERR_FILENO);
+	overflow_trace_place(l, place);
 }
 
 static void write_remedy(struct line *l, const struct stack *s, bool generator)
@@ -143,13 +85,12 @@ static void write_remedy(struct line *l, const struct stack *s, bool generator)
 	line_text(l, ".stack_bytes = ");
 	line_number(l, (s->bytes + s->bytes - 1) & ~(uint64_t)4095, 10);
 	line_text(l, " gives this one twice as much");
-	line_text(l, generator ? "" : ", fiber_options_t.stack_bytes all of them");
-	line_text(l, "\n  (code that runs on fibers should be built with -fstack-clash-protection: "
-		     "a large frame may step over the guard otherwise)\n");
+	line_text(l, generator ? "\n" : ", fiber_options_t.stack_bytes all of them\n");
+	line_text(l, overflow_trace_advice);
 	line_flush(l, STDERR_FILENO);
 }
 
-void overflow_report(const struct stack *s, const void *address, const void *pc,
+void overflow_report(const struct stack *s, const void *address, const void *where,
 		     const struct overflow_call *call)
 {
 	struct line l = { .length = 0 };
@@ -163,5 +104,6 @@ void overflow_report(const struct stack *s, const void *address, const void *pc,
 	write_place(&l, "  created at ", holder.created_at);
 	write_place(&l, "  spawned at ", holder.spawned_at);
 	write_remedy(&l, s, holder.generator != NULL);
-	write_backtrace(&l, pc);
+	line_text(&l, "  backtrace, innermost first:\n");
+	overflow_trace(&l, where);
 }

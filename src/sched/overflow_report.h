@@ -13,12 +13,9 @@ struct overflow_call {
 	size_t bytes;
 };
 
-/* Loads what the report needs and a handler may not: once, before any handler is installed. */
-void overflow_report_prepare(void);
-
-/* Writes it to stderr. In a signal handler: `address` is where the fault was, `pc` who caused it.
- * call: of which this fault is the messenger, or NULL. */
-void overflow_report(const struct stack *, const void *address, const void *pc,
+/* Writes it to stderr. In a signal handler: `address` is where the fault was, `where` as
+ * overflow_trace wants it. call: of which this fault is the messenger, or NULL. */
+void overflow_report(const struct stack *, const void *address, const void *where,
 		     const struct overflow_call *call);
 
 #endif

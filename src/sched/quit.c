@@ -1,17 +1,13 @@
-/* quit.c - FIBER_DUMP_ON_QUIT: SIGQUIT prints the fibers of the runtimes that asked for it.
+/* quit.c - FIBER_DUMP_ON_QUIT: SIGQUIT, on Windows Ctrl-Break, prints the fibers of the runtimes
+ * that asked for it.
  *
  * The handler only sets `asked` and wakes their workers: printing is no work for a signal handler.
  * The first worker that looks at the world writes all the dumps. Runtimes that want this are in
  * `wanting`, a fixed table, because the handler reads it; who takes one out waits until no handler
- * runs (`inside`). The former disposition comes back with the last; but not while somebody has put
- * a handler on top of ours, which may pass on to ours. Then ours stays, buried, and does what was
- * done before it came. If it is installed once more, on top of that one, what it covers is
- * `above`. */
-#include <errno.h>
-#include <signal.h>
-
+ * runs (`inside`). What leads here, and what it did before, is in quit_signal_*.c. */
 #include "os/os.h"
 #include "sched/forked.h"
+#include "sched/quit_signal.h"
 #include "sched/worker.h"
 
 enum { MOST = 64 };
@@ -21,30 +17,14 @@ static _Atomic unsigned inside; /* handlers that run now */
 static _Atomic(struct runtime *) wanting[MOST];
 static struct spin guard; /* guards installed and changes of wanting */
 static _Atomic unsigned installed;
-static bool buried;
-static struct sigaction former, above;
 
-/* Nobody wants a dump any more. */
-static void act_as_before(int signal, siginfo_t *info, void *context)
+bool quit_wanted(void)
 {
-	if (former.sa_flags & SA_SIGINFO) {
-		former.sa_sigaction(signal, info, context);
-	} else if (former.sa_handler == SIG_DFL) {
-		sigaction(signal, &former, NULL);
-		raise(signal);
-	} else if (former.sa_handler != SIG_IGN) {
-		former.sa_handler(signal);
-	}
+	return atomic_load_explicit(&installed, memory_order_relaxed) > 0;
 }
 
-static void on_quit(int signal, siginfo_t *info, void *context)
+void quit_arrived(void)
 {
-	int kept = errno;
-
-	if (atomic_load_explicit(&installed, memory_order_relaxed) == 0) {
-		act_as_before(signal, info, context);
-		return;
-	}
 	/* All four of these in one order: either we find nothing, or we are waited for. */
 	atomic_fetch_add_explicit(&inside, 1, memory_order_seq_cst);
 	atomic_store_explicit(&asked, true, memory_order_release);
@@ -55,7 +35,6 @@ static void on_quit(int signal, siginfo_t *info, void *context)
 			worker_rouse(&rt->worker[k]);
 	}
 	atomic_fetch_sub_explicit(&inside, 1, memory_order_release);
-	errno = kept;
 }
 
 bool info_dump_is_asked(void)
@@ -78,36 +57,6 @@ void info_dump_if_asked(void)
 	}
 }
 
-static bool is_ours(const struct sigaction *a)
-{
-	return (a->sa_flags & SA_SIGINFO) && a->sa_sigaction == on_quit;
-}
-
-static void put_on_top(void)
-{
-	struct sigaction ours = { .sa_sigaction = on_quit, .sa_flags = SA_SIGINFO | SA_RESTART };
-	struct sigaction now;
-
-	sigaction(SIGQUIT, NULL, &now);
-	if (is_ours(&now)) {
-		buried = false; /* it has been uncovered */
-		return;
-	}
-	*(buried ? &above : &former) = now;
-	sigaction(SIGQUIT, &ours, NULL);
-}
-
-static void take_off(void)
-{
-	struct sigaction now;
-
-	sigaction(SIGQUIT, NULL, &now);
-	if (is_ours(&now))
-		sigaction(SIGQUIT, buried ? &above : &former, NULL);
-	else
-		buried = true;
-}
-
 void info_dump_on_quit(struct runtime *rt)
 {
 	struct runtime *none;
@@ -121,7 +70,7 @@ void info_dump_on_quit(struct runtime *rt)
 			break;
 	}
 	if (atomic_fetch_add_explicit(&installed, 1, memory_order_relaxed) == 0)
-		put_on_top();
+		quit_signal_take();
 	spin_unlock(&guard);
 }
 
@@ -132,7 +81,7 @@ void info_dump_off(struct runtime *rt)
 		if (atomic_load_explicit(&wanting[i], memory_order_relaxed) == rt)
 			atomic_store_explicit(&wanting[i], NULL, memory_order_seq_cst);
 	if (atomic_fetch_sub_explicit(&installed, 1, memory_order_relaxed) == 1)
-		take_off();
+		quit_signal_give();
 	spin_unlock(&guard);
 	while (atomic_load_explicit(&inside, memory_order_seq_cst) > 0)
 		os_yield();
@@ -153,7 +102,7 @@ void quit_forked(void)
 	for (int i = 0; i < MOST; i++)
 		atomic_store_explicit(&wanting[i], NULL, memory_order_relaxed);
 	if (atomic_load_explicit(&installed, memory_order_relaxed))
-		take_off();
+		quit_signal_give();
 	atomic_store_explicit(&installed, 0, memory_order_relaxed);
 	atomic_store_explicit(&asked, false, memory_order_relaxed);
 	atomic_store_explicit(&inside, 0, memory_order_relaxed);

@@ -16,13 +16,12 @@
 #include "sched/stall.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "os/os.h"
+#include "sched/overflow_trace.h"
 #include "sched/symbol.h"
 #include "sched/worker.h"
 
@@ -62,49 +61,39 @@ int64_t stall_wanted(int64_t option)
 }
 
 /* ---- reporting --------------------------------------------------------------------------------*/
-/* False: too soon after the last one; this one is left out. */
-static bool may_report(int64_t now, bool was_left_out)
+/* How many others were left out before; -1: this one is left out too. */
+static int may_report(int64_t now, bool was_left_out)
 {
-	bool may;
+	int before = -1;
 
 	spin_lock(&pace);
-	may = last_report == 0 || now - last_report >= PAUSE_NS;
-	if (!may && !was_left_out)
-		left_out++;
-	spin_unlock(&pace);
-	return may;
-}
-
-/* How many others were left out before. */
-static unsigned count_report(int64_t now, bool was_left_out)
-{
-	unsigned before;
-
-	spin_lock(&pace);
-	last_report = now;
-	before = left_out - (was_left_out && left_out > 0);
-	left_out = 0;
+	if (last_report == 0 || now - last_report >= PAUSE_NS) {
+		last_report = now;
+		before = (int)left_out - was_left_out;
+		left_out = 0;
+	} else {
+		left_out += !was_left_out;
+	}
 	spin_unlock(&pace);
 	return before;
 }
 
-/* The handler's frames and the signal's come first. */
 static void print_frames(const struct stall_place *place)
 {
-	enum { OURS = 2 };
-	int first = place->frames > OURS ? OURS : 0;
+	struct line l = { .length = 0 };
 
 	if (place->frames == 0) {
-		fprintf(stderr, "  its thread did not take the signal that asks for a backtrace\n");
+		fprintf(stderr, "  its thread did not answer when asked for a backtrace\n");
 		return;
 	}
 	fprintf(stderr, "  backtrace, innermost first:\n");
 	fflush(stderr);
-	backtrace_symbols_fd(place->frame + first, place->frames - first, STDERR_FILENO);
+	for (int i = 0; i < place->frames; i++)
+		overflow_trace_place(&l, place->frame[i]);
 }
 
 static void print(const struct worker *w, fiber_t handle, int64_t held,
-		  const struct stall_place *place, unsigned before)
+		  const struct stall_place *place, int before)
 {
 	fiber_info_t info;
 
@@ -118,7 +107,7 @@ static void print(const struct worker *w, fiber_t handle, int64_t held,
 	fputc('\n', stderr);
 	print_frames(place);
 	if (before > 0)
-		fprintf(stderr, "  (%u other stalls since the last report)\n", before);
+		fprintf(stderr, "  (%d other stalls since the last report)\n", before);
 	funlockfile(stderr);
 }
 
@@ -132,21 +121,21 @@ static fiber_t handle_of(struct fiber *f)
 /* ---- looking ----------------------------------------------------------------------------------*/
 static void report(struct stall *s, struct worker *w, struct sight *sight, int64_t now)
 {
+	int before = may_report(now, sight->left_out);
 	fiber_t handle = handle_of(sight->fiber);
-	bool was_left_out = sight->left_out, still;
 	struct stall_place place;
+	bool still;
 
-	if (!may_report(now, was_left_out)) {
-		sight->left_out = true; /* looked at again, as long as it lasts */
-		return;
-	}
+	sight->left_out = true;
+	if (before < 0)
+		return; /* looked at again, as long as it lasts */
 	sight->reported = true;
 	pthread_mutex_lock(&s->guard);
 	still = w->may_be_asked &&
 		stall_probe(w, sight->fiber, sight->ticks, now + ANSWER_NS, &place);
 	pthread_mutex_unlock(&s->guard);
 	if (still)
-		print(w, handle, now - sight->since, &place, count_report(now, was_left_out));
+		print(w, handle, now - sight->since, &place, before);
 }
 
 static void look_at(struct stall *s, struct worker *w, struct sight *sight, int64_t now)

@@ -22,7 +22,7 @@ void stall_enter(struct worker *);
 void stall_leave(struct worker *);
 void stall_forked(void);
 
-/* ---- stall_probe.c: where is it? -------------------------------------------------------------*/
+/* ---- stall_probe_*.c: where is it? -----------------------------------------------------------*/
 struct stall_place {
 	int frames;                    /* 0: the thread did not answer, or had moved on */
 	void *frame[64];

@@ -37,6 +37,11 @@ static void make_key(void)
 	must(pthread_key_create(&at_exit, give_back) == 0);
 }
 
+void thread_make_key(void)
+{
+	pthread_once(&once, make_key);
+}
+
 static struct fiber *borrow(void)
 {
 	struct cold *cold = calloc(1, sizeof *cold);
@@ -67,7 +72,7 @@ COLD struct fiber *thread_block(void)
 		return mine;
 	if (runtime_forked())
 		return NULL;
-	pthread_once(&once, make_key);
+	thread_make_key();
 	mine = borrow();
 	if (mine && pthread_setspecific(at_exit, mine) != 0) {
 		give_back(mine);

@@ -15,4 +15,8 @@ void thread_wake(struct fiber *);
 /* In a forked child: its only thread has no block any more. */
 void thread_forget(void);
 
+/* The key by which a thread's end is noticed; made by the first call, or earlier where the order of
+ * keys matters. */
+void thread_make_key(void);
+
 #endif

@@ -325,7 +325,7 @@ const char *wait_name(enum wait_what what)
 		[WAIT_WRLOCK] = "wrlock", [WAIT_SEM] = "sem", [WAIT_EVENT] = "event",
 		[WAIT_BARRIER] = "barrier", [WAIT_WAITGROUP] = "waitgroup", [WAIT_ONCE] = "once",
 		[WAIT_SEND] = "chan send", [WAIT_RECV] = "chan recv", [WAIT_SELECT] = "select",
-		[WAIT_FUTURE] = "future", [WAIT_CHILD] = "child", [WAIT_SIGNAL] = "signal",
+		[WAIT_FUTURE] = "future", [WAIT_PROCESS] = "child", [WAIT_SIGNAL] = "signal",
 		[WAIT_BLOCKING] = "blocking",
 	};
 

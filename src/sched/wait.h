@@ -56,7 +56,7 @@ enum wait_what {
 	WAIT_NOTHING, WAIT_SLEEP, WAIT_PARK, WAIT_JOIN, WAIT_GROUP, WAIT_LIMIT, WAIT_OFFLOAD,
 	WAIT_READ, WAIT_WRITE, WAIT_ACCEPT, WAIT_CONNECT, WAIT_POLL,
 	WAIT_MUTEX, WAIT_COND, WAIT_RDLOCK, WAIT_WRLOCK, WAIT_SEM, WAIT_EVENT, WAIT_BARRIER,
-	WAIT_WAITGROUP, WAIT_ONCE, WAIT_SEND, WAIT_RECV, WAIT_SELECT, WAIT_FUTURE, WAIT_CHILD,
+	WAIT_WAITGROUP, WAIT_ONCE, WAIT_SEND, WAIT_RECV, WAIT_SELECT, WAIT_FUTURE, WAIT_PROCESS,
 	WAIT_SIGNAL,
 	WAIT_BLOCKING,              /* no wait: it runs on a helper thread (lend.c) */
 	WAIT_KINDS
@@ -168,8 +168,6 @@ bool wait_join_leave(fiber_t, struct fiber *self, uint64_t ticket, bool take, in
 /* One operation from start to end: submits, parks, retries. Its result, -errno, -ECANCELED,
  * -ETIMEDOUT (own `until`), or -EINPROGRESS: would block, use a helper thread. Fibers only. */
 ssize_t wait_op(struct poller_op *, enum wait_what, int64_t until);
-/* Does the poller of this worker perform IO_FILE? Fibers only. */
-bool wait_performs_files(void);
 /* Several IO_POLL operations in one WAITING wait (select, fiber_poll): between wait_begin and
  * wait_park, for each op with owner, ticket and index set. POLLER_DONE: op->result is there. */
 int wait_submit(struct poller_op *);

@@ -13,6 +13,7 @@
 
 #include "os/memory.h"
 #include "os/os.h"
+#include "stack/guard.h"
 #include "stack/pile.h"
 #include "stack/size.h"
 #include "stack/store.h"
@@ -34,14 +35,14 @@ int stack_get_cold(struct stack_cache *cache, size_t bytes, struct stack **out)
 	return r;
 }
 
-static void give_back_deep(const struct stack *s)
+static void give_back_deep(struct stack *s)
 {
 	size_t page = os_page_bytes();
 	uintptr_t top_page = (uintptr_t)s & ~(uintptr_t)(page - 1);
 	uintptr_t deep = (top_page + page - KEEP_BYTES) & ~(uintptr_t)(page - 1);
 
 	if (deep > (uintptr_t)s->bottom)
-		os_pages_discard(s->bottom, deep - (uintptr_t)s->bottom);
+		stack_discard(s, (char *)deep);
 }
 
 /* Spread by the slot's number, which is as good as by chance and needs no state. */

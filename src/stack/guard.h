@@ -12,6 +12,13 @@
  * store's lock. */
 int stack_guard(struct stack_mapping *, uint32_t slot);
 
+/* The lowest address that a slot, once guarded, has memory at; NULL where all of it has. */
+char *stack_first_limit(const struct stack_mapping *, uint32_t slot);
+/* Gives back the memory below `end`, on a page's start, of a stack that nobody runs on. */
+void stack_discard(struct stack *, char *end);
+/* Windows only: the stack, which nobody runs on, has memory from `low` up. -ENOMEM. */
+int stack_commit(struct stack *, const void *low);
+
 /* False: guards are mprotected, and the kernel limits how many there can be. */
 bool stack_guard_advice(void);
 

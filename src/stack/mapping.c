@@ -9,6 +9,7 @@
 #include "os/os.h"
 
 enum { MAPPINGS_MOST = 16384 }; /* of up to 4096 slots: more than there can be fibers */
+_Static_assert(MAPPINGS_MOST <= UINT16_MAX + 1, "struct stack, mapping");
 
 static struct stack_mapping *table[MAPPINGS_MOST];
 _Atomic uint32_t stack_mapping_count;

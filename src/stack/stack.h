@@ -36,11 +36,12 @@ struct fiber_gen;
 struct stack {
 	struct list link;   /* in a cache while nobody uses it */
 	char *bottom;       /* lowest usable address: the guard ends here */
+	char *limit;        /* Windows: lowest that has memory; guard_windows.c. After bottom */
 	size_t bytes;       /* usable, from bottom up to this struct */
 	void *owner;        /* whoever holds it, for the overflow report: a fiber, or a generator
 	                     * (gen/gen.h); NULL: nobody */
-	uint32_t mapping;   /* which mapping, and which slot of it */
-	uint32_t slot;
+	uint16_t mapping;   /* which mapping, and which slot of it */
+	uint16_t slot;
 	bool odd;           /* of another size than the default: never in a thread's cache */
 	struct fiber_gen *inner; /* the generator that whoever runs here has resumed, and that
 	                     * has not come back (gen/gen.h); NULL: none */

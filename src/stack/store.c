@@ -32,6 +32,7 @@ enum {
 	FIRST_BYTES = 2 << 20,     /* of a size's first mapping, or one slot */
 	SLOTS_MOST = 4096,         /* in one mapping */
 };
+_Static_assert(SLOTS_MOST <= UINT16_MAX + 1, "struct stack, slot");
 static const size_t mapping_bytes_most = (size_t)64 << 30; /* or one slot */
 
 struct shelf { /* of one size */
@@ -117,9 +118,10 @@ static struct stack *lay_out(const struct stack_mapping *m, uint32_t slot)
 
 	*s = (struct stack){
 		.bottom = bottom,
+		.limit = stack_first_limit(m, slot),
 		.bytes = (size_t)((char *)s - bottom),
-		.mapping = m->id,
-		.slot = slot,
+		.mapping = (uint16_t)m->id,
+		.slot = (uint16_t)slot,
 		.odd = m->size != 0,
 	};
 	return s;

@@ -236,12 +236,12 @@ static NOINLINE int recv_slowly(struct fiber_chan *c, void *item, int64_t until)
 }
 
 /* ---- the fast ways: a word -------------------------------------------------------------------*/
-enum { WORD = sizeof(uint64_t) };
+enum { WORD_BYTES = sizeof(uint64_t) };
 
 /* Takes the guard, if nothing else is in the way. */
 INLINE bool begin(struct fiber_chan *c, const void *item, const struct worker *here)
 {
-	return likely(c && item) && hot_may(here) && likely(c->item_bytes == WORD) &&
+	return likely(c && item) && hot_may(here) && likely(c->item_bytes == WORD_BYTES) &&
 	       likely(spin_trylock(&c->guard));
 }
 
@@ -267,7 +267,7 @@ INLINE void *word_slot(struct fiber_chan *c, size_t at)
 {
 	if (at >= c->capacity)
 		at -= c->capacity;
-	return c->items + at * WORD;
+	return c->items + at * WORD_BYTES;
 }
 
 INLINE int release_and_wake(struct fiber_chan *c, struct worker *here, struct fiber *woken)
@@ -289,14 +289,14 @@ INLINE int send_until(struct fiber_chan *c, const void *item, int64_t until)
 		if (unlikely(!w))
 			return send_guarded(c, item, until);
 		if (likely(w->base.data != NULL))
-			memcpy(w->base.data, item, WORD);
+			memcpy(w->base.data, item, WORD_BYTES);
 		return release_and_wake(c, here, w->base.fiber);
 	}
 	if (unlikely(c->closed))
 		return send_guarded(c, item, until);
 	if (c->count == c->capacity)
 		return await(c, &c->senders, (void *)item, WAIT_SEND, until);
-	memcpy(word_slot(c, c->head + c->count), item, WORD);
+	memcpy(word_slot(c, c->head + c->count), item, WORD_BYTES);
 	c->count++;
 	spin_unlock(&c->guard);
 	hot_done(here);
@@ -313,7 +313,7 @@ INLINE int recv_until(struct fiber_chan *c, void *item, int64_t until)
 	if (c->count > 0) {
 		if (unlikely(!nobody(&c->senders))) /* there will be room for one */
 			return recv_guarded(c, item, until);
-		memcpy(item, word_slot(c, c->head), WORD);
+		memcpy(item, word_slot(c, c->head), WORD_BYTES);
 		if (++c->head == c->capacity)
 			c->head = 0;
 		c->count--;
@@ -325,7 +325,7 @@ INLINE int recv_until(struct fiber_chan *c, void *item, int64_t until)
 		w = grant(&c->senders);
 		if (unlikely(!w))
 			return recv_guarded(c, item, until);
-		memcpy(item, w->base.data, WORD);
+		memcpy(item, w->base.data, WORD_BYTES);
 		return release_and_wake(c, here, w->base.fiber);
 	}
 	if (unlikely(c->closed))

@@ -27,4 +27,4 @@ ninja -C "$directory" >"$directory.log" 2>&1 || {
 	grep -v '^\[[0-9]*/[0-9]*\] [A-Z]' "$directory.log" | tail -n 60
 	exit 1
 }
-meson test -C "$directory" --no-rebuild --print-errorlogs "$@"
+meson test -C "$directory" --no-rebuild --print-errorlogs -t 5 "$@"

@@ -13,6 +13,11 @@
 enum { NAME = 256, JOBS_MOST = 16 };
 #define SECONDS 60.0
 
+/* How much longer than said a test may take, where everything is slower. */
+#if !defined(RUNNER_PATIENCE)
+#define RUNNER_PATIENCE 1
+#endif
+
 static struct runner_test *tests;
 static struct runner_suite *suites;
 static _Atomic unsigned failures;
@@ -208,6 +213,7 @@ static void start_one(struct jobs *j, const struct runner_test *t, size_t nth)
 	job->test = t;
 	job->seconds = t->about.timeout > 0 ? t->about.timeout
 		       : suite->timeout > 0 ? suite->timeout : SECONDS;
+	job->seconds *= RUNNER_PATIENCE;
 	name_of(t, nth, job->name);
 	if (t->about.disabled) {
 		printf("ok - %s # SKIP disabled\n", job->name);

@@ -4,7 +4,7 @@
 #include <io.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <windows.h>
+#include "plain_words.h"
 
 struct runner_process {
 	HANDLE handle;
@@ -75,4 +75,15 @@ unsigned runner_processors(void)
 
 	GetSystemInfo(&about);
 	return about.dwNumberOfProcessors;
+}
+
+/* ---- what tests call, and POSIX has -----------------------------------------------------------*/
+int setenv(const char *name, const char *value, int overwrite)
+{
+	return !overwrite && getenv(name) ? 0 : _putenv_s(name, value);
+}
+
+int unsetenv(const char *name)
+{
+	return _putenv_s(name, "");
 }
