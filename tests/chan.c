@@ -267,7 +267,7 @@ static void sizes(size_t bytes, size_t capacity)
 
 static int all_sizes(void *arg)
 {
-	static const size_t bytes[] = {0, 1, 7, 8, 9, 100};
+	static const size_t bytes[] = {0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 100};
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)

@@ -22,6 +22,7 @@ struct fiber_chan {
 	_Atomic uint32_t refs;
 	bool closed;
 	bool ticks;                     /* a ticker (ticker.h): no items, no senders; constant */
+	bool brief;                     /* items of 1, 2, 4, 8 or 16 bytes; no ticker; constant */
 	size_t item_bytes;
 	size_t capacity, count, head;
 	struct list senders, receivers; /* struct chan_waiter, oldest first */

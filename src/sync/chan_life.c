@@ -19,6 +19,8 @@ PUBLIC int fiber_chan_create(fiber_chan_t **out, size_t item_bytes, size_t capac
 	memset(c, 0, sizeof *c);
 	atomic_init(&c->refs, 1);
 	c->item_bytes = item_bytes;
+	c->brief = item_bytes == 1 || item_bytes == 2 || item_bytes == 4 || item_bytes == 8 ||
+		   item_bytes == 16;
 	c->capacity = capacity;
 	list_init(&c->senders);
 	list_init(&c->receivers);

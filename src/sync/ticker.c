@@ -71,6 +71,7 @@ static int create(fiber_chan_t **out, int64_t next, int64_t period)
 		return r;
 	*ticker_inside(*out) = (struct ticker){ .next = next, .period = period };
 	(*out)->ticks = true;
+	(*out)->brief = false;
 	return 0;
 }
 
