@@ -115,6 +115,21 @@ void bottle_begin(unsigned workers)
 	model_local(subject_thread_block(), sizeof(struct fiber *));
 }
 
+void bottle_begin_apart(void)
+{
+	static struct runtime other;
+
+	bottle_begin(2);
+	bottle.workers = 1;
+	memset(&other, 0, sizeof other);
+	other.workers = 1;
+	other.worker = &bottle_worker[1];
+	other.control_words = bottle.control_words;
+	other.options.flags = bottle.options.flags;
+	list_init(&other.idle);
+	bottle_worker[1].runtime = &other;
+}
+
 struct fiber *bottle_fiber(struct worker *home, uint32_t flags, fiber_fn *function, void *arg)
 {
 	struct fiber *f = block();
@@ -165,6 +180,12 @@ void bottle_answer(unsigned number)
 
 	bell_wait(&poller[number].bell);
 	inbox_wake_up(&w->inbox);
+	spin_lock(&bottle.idle_guard); /* as become_busy does */
+	if (list_linked(&w->idle)) {
+		list_remove(&w->idle);
+		atomic_fetch_sub_explicit(&bottle.idle_count, 1, memory_order_relaxed);
+	}
+	spin_unlock(&bottle.idle_guard);
 	worker_take_inbox(w);
 }
 

@@ -15,6 +15,8 @@ extern struct worker bottle_worker[BOTTLE_WORKERS];
 
 /* In setup: so many workers, all of them busy; no fiber. */
 void bottle_begin(unsigned workers);
+/* The same, with one worker in each of two runtimes. */
+void bottle_begin_apart(void);
 /* In setup: a block that was spawned and has not started, known to nobody. */
 struct fiber *bottle_fiber(struct worker *home, uint32_t flags, fiber_fn *, void *arg);
 /* The same, as if it had run on its home, and left this: it says that it is parked. */

@@ -1,4 +1,5 @@
-/* chan.c - channels between plain threads: what is sent is received once, in order, and seen. */
+/* chan.c - channels between plain threads, and between fibers, which go a shorter way
+ * (sched/hot.h): what is sent is received once, in order, and seen. */
 #include <errno.h>
 #include <fiber/chan.h>
 
@@ -125,6 +126,63 @@ static void took_or_closed(void)
 	law((sent[0] == 0) == (got[0] == 1) && (end == 0) == (got[0] == 1));
 }
 
+/* ---- fibers: each on the one worker of a runtime of its own -----------------------------------*/
+static int send_in_fiber(void *arg)
+{
+	struct message *m = &message[0];
+
+	(void)arg;
+	m->content = 1;
+	return sent[0] = fiber_chan_send(chan, &m);
+}
+
+static int receive_in_fiber(void *arg)
+{
+	struct message *m = NULL;
+
+	(void)arg;
+	end = fiber_chan_recv(chan, &m);
+	note(end, m);
+	return end;
+}
+
+static void begin_fibers(size_t capacity)
+{
+	begin(capacity);
+	bottle_begin_apart();
+	bottle_plain_blocks();
+	for (int i = 0; i < 2; i++) {
+		struct worker *w = &bottle_worker[i];
+		struct fiber *f = bottle_fiber(w, 0, i ? receive_in_fiber : send_in_fiber, NULL);
+
+		law(deque_push(&w->unstarted, f) == 0);
+	}
+}
+
+static void begin_fibers_rendezvous(void)
+{
+	begin_fibers(0);
+}
+
+static void begin_fibers_buffered(void)
+{
+	begin_fibers(1);
+}
+
+static void run_sender(void)
+{
+	worker_loop(bottle_be_worker(0));
+}
+
+static void run_receiver(void)
+{
+	worker_loop(bottle_be_worker(1));
+}
+
+#define FIBERS(title, begin, end, ...)                                                             \
+	{ .name = title, .setup = begin, .check = end, .thread = { __VA_ARGS__ },                  \
+	  .may_sleep = true }
+
 const struct scenario scenarios_chan[] = {
 	SCENARIO("a rendezvous", begin_rendezvous, took_0, send_0, receive),
 	SCENARIO("a buffered message", begin_buffered, took_0, send_0, receive),
@@ -134,5 +192,10 @@ const struct scenario scenarios_chan[] = {
 		 receive_until),
 	SCENARIO("a rendezvous against the close", begin_rendezvous, took_or_closed, send_0,
 		 receive, close_it),
+	FIBERS("a rendezvous of fibers", begin_fibers_rendezvous, took_0, run_sender, run_receiver),
+	FIBERS("a buffered message between fibers", begin_fibers_buffered, took_0, run_sender,
+	       run_receiver),
+	FIBERS("a rendezvous of a fiber and a thread", begin_fibers_rendezvous, took_0, run_sender,
+	       receive),
 	{ .name = NULL },
 };

@@ -33,6 +33,8 @@ struct node {
 struct event event[EVENTS];
 unsigned events;
 
+bool explore_blindly;
+
 static struct node path[NODES];
 static unsigned made, at;            /* nodes that exist; the next one in this run */
 static int last;                     /* who ran last */
@@ -96,7 +98,7 @@ static int choose_thread(unsigned live)
 	if (new) {
 		node->live = (uint8_t)live;
 		node->chosen = (uint8_t)(live & 1u << last ? (unsigned)last : first_of(live));
-		node->wanted = (uint8_t)(1u << node->chosen);
+		node->wanted = (uint8_t)(explore_blindly ? live : 1u << node->chosen);
 	}
 	fall_asleep(node->tried);
 	return node->chosen;
@@ -115,14 +117,17 @@ static void look_back(int number)
 {
 	const struct thread *t = &thread[number];
 	const struct op *op = &t->op;
+	bool writes = op_writes(op);
 
+	if (!writes && !op->object && !(op->order & TOTAL)) /* a load matters to nobody */
+		return;
 	for (unsigned i = events; i-- > 0;) {
 		const struct event *e = &event[i];
-		bool missed = op_writes(op) && op_reads(&e->op) &&
-			      e->op.location == op->location;
 
-		if (e->thread != number && e->number > t->past[e->thread] &&
-		    (missed || op_clash(op, &e->op)))
+		if (e->thread == number || e->number <= t->past[e->thread])
+			continue;
+		if ((writes && e->op.location == op->location && op_reads(&e->op)) ||
+		    op_clash(op, &e->op))
 			try_before(e, number);
 	}
 }

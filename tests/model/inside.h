@@ -173,7 +173,10 @@ struct totals {
 	uint64_t runs, cut;
 	bool failed;
 };
-/* Every run of the scenario, until one fails. */
+/* Every run of the scenario, until one fails. If explore_blindly is set, every thread is tried at
+ * every choice: the sleep sets still see to it that no run is made twice, so as many must come of
+ * it. */
+extern bool explore_blindly;
 struct totals explore(const struct scenario *);
 unsigned explore_choice(unsigned n);
 /* From inside the explorer: the run ends here, with a failure. */

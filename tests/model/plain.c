@@ -196,6 +196,27 @@ void *__tsan_memset(void *to, int byte, size_t bytes)
 	return memset(to, byte, bytes);
 }
 
+/* Builtins on a variable that is plain otherwise (fiber.flags): no race with each other, and a race
+ * with plain accesses that they may meet. They are no operations: what is read is what was stored
+ * last. Any others do not link. */
+uint32_t __tsan_atomic32_load(const volatile void *p, int order);
+uint32_t __tsan_atomic32_load(const volatile void *p, int order)
+{
+	if (order != __ATOMIC_RELAXED)
+		model_fail("a builtin that is not relaxed");
+	plain_atomic(p);
+	return *(const volatile uint32_t *)p;
+}
+
+void __tsan_atomic32_store(volatile void *p, uint32_t value, int order);
+void __tsan_atomic32_store(volatile void *p, uint32_t value, int order)
+{
+	if (order != __ATOMIC_RELAXED)
+		model_fail("a builtin that is not relaxed");
+	plain_atomic(p);
+	*(volatile uint32_t *)p = value;
+}
+
 void __tsan_init(void);
 void __tsan_init(void)
 {

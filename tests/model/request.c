@@ -47,7 +47,7 @@ static void begin_roaming(void)
 }
 
 /* Parked on worker 0, its registers saved. */
-static void begin_parked(void)
+static void park_there(enum claim_status how)
 {
 	bottle_begin(2);
 	bottle_plain_blocks();
@@ -55,10 +55,20 @@ static void begin_parked(void)
 	f = bottle_started(&bottle_worker[0], F_ROAM);
 	f->sp = &context;
 	handle = fiber_handle(f);
-	claim_begin(f, NULL, WAIT_EVENT, NULL, 0, CLAIM_HARD);
+	claim_begin(f, NULL, WAIT_EVENT, NULL, 0, how);
 	atomic_init(&f->landed, 1);
 	data = woken = 0;
 	bottle_lay_down(0);
+}
+
+static void begin_parked_hard(void)
+{
+	park_there(CLAIM_HARD);
+}
+
+static void begin_parked(void)
+{
+	park_there(CLAIM_WAITING);
 }
 
 static void cancel(void)
@@ -131,6 +141,19 @@ static void adopt_and_park(void)
 	park_on(w);
 }
 
+/* Its home may be looking at it, to cancel it, when it is adopted and runs. */
+static void adopt_and_run(void)
+{
+	struct worker *w = bottle_be_worker(1);
+
+	if (wait_claim(f, 1, 0))
+		wait_wake(f);
+	law(bottle_next(w) == f);
+	claim_settle(f, atomic_load_explicit(&f->claim, memory_order_acquire));
+	fiber_change_flags(f, 0, F_SHIELDED);
+	woken++;
+}
+
 static void woken_once(void)
 {
 	law(woken == 1);
@@ -175,7 +198,9 @@ const struct scenario scenarios_request[] = {
 	REQUEST("cancelled while it is stolen", begin_unstarted, steal_and_run, cancel, answer),
 	REQUEST("unparked while it is stolen", begin_unstarted, steal_and_run, unpark, answer),
 	REQUEST("cancelled while it is taken", begin_roaming, take_and_park, cancel, answer),
-	REQUEST("cancelled while it is adopted", begin_parked, adopt_and_park, cancel, answer),
+	REQUEST("cancelled while it is adopted", begin_parked_hard, adopt_and_park, cancel,
+		answer),
+	REQUEST("cancelled or adopted", begin_parked, adopt_and_run, cancel, answer),
 	{ .name = "unparked while it is taken, and waits for an event",
 	  .setup = begin_roaming_after_park, .check = never_woken,
 	  .thread = { take_and_wait, unpark, answer }, .may_sleep = true },
