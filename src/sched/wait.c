@@ -122,19 +122,22 @@ static COLD void look_as_thread(void)
 		scope_look(self, os_now());
 }
 
+/* Apart, so that the way that is mostly taken needs no frame. */
+static COLD void look_around(struct worker *w)
+{
+	worker_look(w);
+	scope_look(worker_current(w), w->now);
+	switch_yield(w);
+}
+
 NOINLINE void wait_done(void)
 {
 	struct worker *w = worker_here();
 
-	if (unlikely(!w)) {
+	if (unlikely(!w))
 		look_as_thread();
-		return;
-	}
-	if (likely(!worker_tick(w)))
-		return;
-	worker_look(w);
-	scope_look(worker_current(w), w->now);
-	switch_yield(w);
+	else if (unlikely(worker_tick(w)))
+		look_around(w);
 }
 
 NOINLINE uint64_t wait_begin(struct fiber *self, enum wait_what what, const void *object,
