@@ -13,11 +13,17 @@ Times vary with the machine, counts do not: each loop runs twice under callgrind
 turns, and the difference divided by 2 N is what one turn costs, to the instruction. Because a
 count cannot see a lock prefix, the same two runs say how often each instruction was executed: those
 that lock the bus (lock, xchg with memory) or drain the store buffer (mfence) are counted too, and
-more of them than the design promises fail."""
+more of them than the design promises fail.
+
+For another processor there is no callgrind: qemu-user counts, with --plugin (executed.c);
+$FIBER_TEST_EMULATOR is how it is started. PROGRAM is linked statically then. On AArch64
+store-exclusives, the atomics of LSE and dmb count as locked."""
 
 import argparse
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +32,7 @@ from collections import Counter
 from pathlib import Path
 
 FIGURES = Path(__file__).resolve().parent / 'counts.json'
+EMULATOR = shlex.split(os.environ.get('FIBER_TEST_EMULATOR', ''))
 TURNS = 4000
 TOLERANCE = 0.05
 # What is counted, and how many locked instructions a turn may have: none while the process has one
@@ -53,7 +60,7 @@ LOOPS = {
     'there and back, two threads': 6,
     'through a buffer, two threads': 2,
 }
-LOCKED = re.compile(r'\s(lock\s|xchg\s.*\(|mfence)')
+LOCKED = re.compile(r'\s(lock\s|xchg\s.*\(|mfence|stl?xr|cas|swp|ld(add|clr|eor|set)|dmb)')
 
 
 def callgrind(program, loop, turns):
@@ -66,6 +73,18 @@ def callgrind(program, loop, turns):
         if done.returncode:
             raise SystemExit(f'counts: {loop}: status {done.returncode}\n{done.stderr}')
         return parse(out)
+
+
+def emulated(program, loop, turns, plugin):
+    """The same from an emulator."""
+    with tempfile.NamedTemporaryFile('r', suffix='.counts') as out:
+        done = subprocess.run(
+            [*EMULATOR, '-plugin', plugin, '-d', 'plugin', '-D', out.name, str(program), loop,
+             str(turns)], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f'counts: {loop}: status {done.returncode}\n{done.stderr}')
+        return Counter({(program.name, int(address, 16)): int(count)
+                        for address, count in map(str.split, out)})
 
 
 def parse(lines):
@@ -86,9 +105,13 @@ def parse(lines):
     return executed
 
 
+def objdump():
+    return 'aarch64-linux-gnu-objdump' if 'aarch64' in ' '.join(EMULATOR) else 'objdump'
+
+
 def locked_addresses(program):
     """{address: text} of the locked instructions in the program's own code."""
-    listing = subprocess.run(['objdump', '-d', '--no-show-raw-insn', str(program)],
+    listing = subprocess.run([objdump(), '-d', '--no-show-raw-insn', str(program)],
                              capture_output=True, text=True, check=True).stdout
     found = {}
     for line in listing.splitlines():
@@ -104,9 +127,10 @@ def function_at(program, address):
     return f'{text[0]} ({Path(text[1]).name})' if len(text) > 1 else '?'
 
 
-def measure(program, loop):
+def measure(program, loop, plugin):
     """Instructions for each turn; how many of them are locked, and which."""
-    few, many = callgrind(program, loop, TURNS), callgrind(program, loop, 3 * TURNS)
+    few, many = (emulated(program, loop, turns, plugin) if plugin else
+                 callgrind(program, loop, turns) for turns in (TURNS, 3 * TURNS))
     locks = locked_addresses(program)
     more = {key: many[key] - few[key] for key in many if many[key] != few[key]}
     hot = {address: count for (where, address), count in more.items()
@@ -129,9 +153,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('program', type=Path)
     parser.add_argument('build')
+    parser.add_argument('--plugin', help='what counts, in an emulator')
     parser.add_argument('--write', action='store_true')
     chosen = parser.parse_args()
-    for tool in ('valgrind', 'objdump', 'addr2line'):
+    for tool in (EMULATOR[0] if chosen.plugin else 'valgrind', objdump(), 'addr2line'):
         if not shutil.which(tool):
             print(f'skipped: {tool} is not installed')
             sys.exit(77)
@@ -139,7 +164,7 @@ def main():
     expected = figures.setdefault(chosen.build, {})
     lines = []
     for loop, most in LOOPS.items():
-        count, locked, locks = measure(chosen.program, loop)
+        count, locked, locks = measure(chosen.program, loop, chosen.plugin)
         lines.append(compare(loop, count, None if chosen.write else expected.get(loop)))
         if locked > most + 0.01:
             lines += [f'FAILED {loop}: executes "{text}" in {where}' for text, where in locks]

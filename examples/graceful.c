@@ -110,8 +110,15 @@ static int start(void *arg)
 int main(int argc, char **argv)
 {
 	char *argument[] = {argc > 1 ? argv[1] : "tcp:127.0.0.1:7777", argc > 2 ? argv[2] : "5000"};
-	int r = fiber_run(NULL, start, argument);
+	sigset_t set;
+	int r;
 
+	/* On the workers to come, too: the library has a thread of its own for it. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	r = fiber_run(NULL, start, argument);
 	if (r < 0)
 		fprintf(stderr, "graceful: %s\n", fiber_strerror(r));
 	return r < 0;

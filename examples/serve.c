@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 struct service {
+	sigset_t interrupt;
 	fiber_chan_t *signals;
 	const char *address;
 	int (*client)(fiber_fd, void *);
@@ -14,13 +15,14 @@ struct service {
 	fiber_t server;
 };
 
-/* The second Ctrl-C kills, because nobody asks for it any more. */
+/* The second Ctrl-C kills: nobody asks for it any more. */
 static int watch(void *arg)
 {
 	struct service *service = arg;
 	int r = fiber_chan_recv(service->signals, NULL);
 
 	fiber_signal_close(service->signals);
+	pthread_sigmask(SIG_UNBLOCK, &service->interrupt, NULL);
 	return r < 0 ? r : fiber_cancel(service->server);
 }
 
@@ -62,6 +64,10 @@ int serve_main(const fiber_options_t *options, const char *address,
 	struct service service = {.address = address, .client = client, .arg = arg};
 
 	raise_limit();
+	/* On the workers to come, too: the library has a thread of its own for it. */
+	sigemptyset(&service.interrupt);
+	sigaddset(&service.interrupt, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &service.interrupt, NULL);
 	int r = fiber_run(options, serve, &service);
 
 	if (r < 0)

@@ -209,6 +209,65 @@ static int races(void *arg)
 	return 0;
 }
 
+static int never(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* The timer of a wait that a helper ended goes off while the fiber is there, or at home again, in
+ * other waits: it must end none of them. */
+struct hurry {
+	struct stay stay;
+	int64_t within;
+};
+
+static int blocks_within(void *arg)
+{
+	struct hurry *h = arg;
+	fiber_scope_t scope;
+	ssize_t r;
+
+	fiber_within(&scope, fiber_after(h->within));
+	r = fiber_scope_end(&scope, blocks(&h->stay));
+	cr_expect(fiber_sleep(h->within) == 0, "a wait without a deadline");
+	cr_expect(fiber_blocking_begin() == 0 && fiber_blocking_end() == 0);
+	cr_expect(fiber_offload(never, NULL) == 0);
+	return (int)r;
+}
+
+static int deadline_races(void *arg)
+{
+	enum { AT_ONCE = 8 };
+	uint64_t state = *(uint64_t *)arg;
+
+	for (unsigned i = 0; i < law_rounds(300); i++) {
+		struct hurry h[AT_ONCE] = { 0 };
+		fiber_t f[AT_ONCE];
+
+		for (int k = 0; k < AT_ONCE; k++) {
+			h[k].stay.go = 1;
+			h[k].within = (int64_t)(law_random(&state) % 100000);
+			f[k] = spawned(blocks_within, &h[k]);
+		}
+		for (int k = 0; k < AT_ONCE; k++) {
+			int r = result_of(f[k]);
+
+			cr_expect(r == 5 || r == -ETIMEDOUT, "%d", r);
+			cr_expect((r == 5) == (atomic_load(&h[k].stay.begun) == 1));
+		}
+	}
+	return 0;
+}
+
+Test(blocking, a_deadline_takes_it_back_or_comes_too_late, .timeout = 120)
+{
+	uint64_t seed = law_seed();
+
+	law_holds(deadline_races, &seed);
+	law_holds_with(&(fiber_options_t){ .helpers_max = 2 }, deadline_races, &seed);
+}
+
 Test(blocking, a_cancellation_takes_it_back_or_comes_too_late, .timeout = 60)
 {
 	uint64_t seed = law_seed();
@@ -224,12 +283,6 @@ static int ends_in_between(void *arg)
 	if (arg)
 		fiber_exit(6);
 	return 5;
-}
-
-static int never(void *arg)
-{
-	(void)arg;
-	return 0;
 }
 
 static int in_between(void *arg)

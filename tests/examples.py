@@ -210,15 +210,15 @@ def graceful():
         expect(receive_all(client) == b"UNFINISHED\n", "the answer, whole, and the end")
         ended(server, "done\n")
     with Server("graceful", "tcp:127.0.0.1:0", "200") as server:
-        stuck, quick = server.connect(), server.connect()
-        told_to_end(server, stuck, quick)
-        quick.sendall(b"shed\n")
-        expect(receive_until(quick, b"\n") == b"UNFINISHED\n", "an answer beside one that hangs")
+        stuck = server.connect()
+        told_to_end(server, stuck)
         expect(receive_all(stuck) == b"cut off, sorry\n", "a goodbye, and the end")
         ended(server, "time is up\n")
     with Server("graceful", "tcp:127.0.0.1:0", str(PATIENCE * 2000)) as server:
-        stuck = server.connect()
-        told_to_end(server, stuck)
+        stuck, quick = server.connect(), server.connect()
+        told_to_end(server, stuck, quick)
+        quick.sendall(b"shed\n")
+        expect(receive_all(quick) == b"UNFINISHED\n", "an answer beside one that hangs")
         server.process.send_signal(signal.SIGINT)  # whoever is impatient sends another one
         expect(receive_all(stuck) == b"cut off, sorry\n", "a goodbye, and the end")
         ended(server, "done\n")

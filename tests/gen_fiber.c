@@ -1,6 +1,7 @@
 /* Generators and fibers: the body is the fiber that resumes it. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fiber/chan.h>
 #include <fiber/gen.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,7 +10,6 @@
 #include "law.h"
 #include "on_a_thread.h"
 #include "until.h"
-#include "worlds.h"
 
 static void *as_value(intptr_t i)
 {
@@ -84,6 +84,51 @@ Test(gen_fiber, on_a_plain_thread_a_body_that_waits_blocks_it, .timeout = 20)
 {
 	cr_expect(on_a_thread(doubles, NULL) == 0);
 	law_no_leaks();
+}
+
+enum { ITEMS = 1000 };
+
+static int sends(void *chan)
+{
+	for (int i = 0; i < ITEMS; i++)
+		cr_expect(fiber_chan_send(chan, &i) == 0);
+	return fiber_chan_close(chan);
+}
+
+static void *receives(fiber_gen_t *self, void *chan)
+{
+	int item, r;
+
+	while ((r = fiber_chan_recv(chan, &item)) == 0)
+		fiber_gen_yield(self, &item, NULL);
+	return as_value(r);
+}
+
+static int channel_into_generator(void *arg)
+{
+	for (size_t capacity = 0; capacity < 3; capacity++) {
+		fiber_chan_t *chan = NULL;
+		int expected = 0, result = -1;
+		fiber_gen_t *gen;
+		fiber_t sender;
+		void *value;
+
+		cr_expect(fiber_chan_create(&chan, sizeof expected, capacity) == 0);
+		cr_expect(fiber_spawn(&sender, arg, sends, chan) == 0);
+		gen = created(receives, chan);
+		while (fiber_gen_resume(gen, NULL, &value) > 0)
+			cr_expect(*(int *)value == expected++);
+		cr_expect(expected == ITEMS && (intptr_t)value == -EPIPE);
+		cr_expect(fiber_gen_destroy(gen) == 0);
+		cr_expect(fiber_join(sender, &result) == 0 && result == 0);
+		fiber_chan_free(chan);
+	}
+	return 0;
+}
+
+Test(gen_fiber, a_body_waits_at_channels_as_any_fiber_does, .timeout = 20)
+{
+	law_holds(channel_into_generator, NULL);
 }
 
 /* ---- whose turn it is -------------------------------------------------------------------------*/
@@ -258,78 +303,6 @@ static int comes_home_outside(void *arg)
 Test(gen_fiber, a_fiber_may_go_to_a_helper_thread_inside_and_come_back_outside, .timeout = 20)
 {
 	law_holds(comes_home_outside, NULL);
-}
-
-/* ---- from hand to hand ------------------------------------------------------------------------*/
-static void *tells_who_resumes(fiber_gen_t *self, void *arg)
-{
-	volatile uintptr_t count = 0;
-
-	(void)arg;
-	for (;;) {
-		fiber_t who = fiber_self();
-
-		count++;
-		if (fiber_gen_yield(self, &who, NULL) < 0)
-			return (void *)count;
-	}
-}
-
-static int takes_a_turn(void *arg)
-{
-	void *value = NULL;
-	int r = fiber_gen_resume(arg, NULL, &value);
-
-	cr_expect(r == 1 && fiber_equal(*(fiber_t *)value, fiber_self()));
-	return r;
-}
-
-/* Fibers on every worker, and threads, one after the other; all but the last have ended. */
-static int passes_it_around(void *arg)
-{
-	fiber_gen_t *gen = created(tells_who_resumes, NULL);
-	unsigned rounds = law_rounds(50);
-
-	for (unsigned i = 0; i < rounds; i++) {
-		fiber_attr_t attr = { .worker = i % fiber_workers() + 1 };
-		struct actor thread;
-		int result = -1;
-		fiber_t f;
-
-		cr_expect(fiber_spawn(&f, &attr, takes_a_turn, gen) == 0);
-		cr_expect(fiber_join(f, &result) == 0 && result == 1);
-		cr_expect(takes_a_turn(gen) == 1);
-		if (i % 10 != 0)
-			continue;
-		actor_start(&thread, THREADS, 0, takes_a_turn, gen);
-		cr_expect(actor_end(&thread) == 1);
-	}
-	cr_expect(fiber_gen_destroy(gen) == 0);
-	return arg != NULL;
-}
-
-Test(gen_fiber, a_suspended_one_may_be_resumed_by_any_fiber_and_any_thread, .timeout = 50)
-{
-	law_holds(passes_it_around, NULL);
-}
-
-static int leaves_one_behind(void *arg)
-{
-	fiber_gen_t *gen = created(tells_who_resumes, NULL);
-
-	*(fiber_gen_t **)arg = gen;
-	return takes_a_turn(gen);
-}
-
-Test(gen_fiber, it_outlives_its_creator_and_the_runtime, .timeout = 20)
-{
-	fiber_gen_t *gen = NULL;
-
-	cr_expect(law_run(2, leaves_one_behind, &gen) == 1);
-	cr_expect(takes_a_turn(gen) == 1);
-	cr_expect(law_run(2, takes_a_turn, gen) == 1);
-	cr_expect(fiber_gen_destroy(gen) == 0);
-	law_no_leaks();
 }
 
 /* ---- a runtime inside, and an end inside ------------------------------------------------------*/

@@ -55,6 +55,7 @@ static struct task of_every_kind(enum poller_kind kind, int fd)
 		break;
 	case IO_ACCEPT:
 	case IO_POLL:
+	case IO_FILE:
 		break;
 	}
 	return t;
@@ -172,6 +173,7 @@ POLLER_LAW(poller_numbers, a_number_may_change_its_nature)
 	char buffer[16];
 	struct iovec iov = {buffer, sizeof buffer};
 
+	STAGE_NEEDS_PIPES_THAT_CAN_BE_TRIED();
 	stage_check_numbers();
 	law_tcp_pair(pair);
 	push(pair[1], "socket");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "children.h"
+#include "poller/poller.h"
 
 enum { STORIES = 200, AT_ONCE = 24 };
 
@@ -148,15 +149,33 @@ static int accounts(void *seed)
 	return 0;
 }
 
+/* Whether this kernel has it. */
+static bool opens(const struct poller_ops *ops)
+{
+	struct poller *poller;
+
+	if (ops->open(&poller) < 0)
+		return false;
+	ops->close(poller);
+	return true;
+}
+
 Test(process_stress, every_child_is_accounted_for_and_none_is_left, .timeout = 300)
 {
 	uint64_t seed = law_seed();
 	int before = law_descriptors();
 
-	for (int without = 0; without < 2; without++) {
-		child_without_pidfd = without;
-		law_holds(accounts, &seed);
-		law_holds_with(&(fiber_options_t){ .flags = FIBER_ALL_ROAM }, accounts, &seed);
+	for (const struct poller_ops *const *ops = poller_backends; *ops; ops++) {
+		fiber_options_t stays = { .poller = (*ops)->name };
+		fiber_options_t roams = { .poller = (*ops)->name, .flags = FIBER_ALL_ROAM };
+
+		if (!opens(*ops))
+			continue;
+		for (int without = 0; without < 2; without++) {
+			child_without_pidfd = without;
+			law_holds_with(&stays, accounts, &seed);
+			law_holds_with(&roams, accounts, &seed);
+		}
 	}
 	cr_expect(law_descriptors() == before, "a descriptor is left");
 }

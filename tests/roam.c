@@ -93,14 +93,15 @@ static int moves_at(int (*park)(void), int n)
  * to the park may find the time over. */
 static int move_at_every_park(void *arg)
 {
-	enum { TIMES = 50, NEARLY_ALL = 40 };
+	enum { TIMES = 50 };
+	int nearly_all = law_rounds(10) < 10 ? TIMES / 2 : 40; /* fewer where all is slow */
 	int moves;
 
 	(void)arg;
 	moves = moves_at(by_sleep, TIMES);
-	cr_expect(moves >= NEARLY_ALL, "%d of %d sleeps moved", moves, TIMES);
+	cr_expect(moves >= nearly_all, "%d of %d sleeps moved", moves, TIMES);
 	moves = moves_at(by_deadline, TIMES);
-	cr_expect(moves >= NEARLY_ALL, "%d of %d parks moved", moves, TIMES);
+	cr_expect(moves >= nearly_all, "%d of %d parks moved", moves, TIMES);
 	return 0;
 }
 

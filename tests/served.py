@@ -1,6 +1,6 @@
 """served.py - runs programs of examples/, talks to them over sockets, and says what was expected.
 
-For examples.py. FOLDER is where the programs were built: sys.argv[2]."""
+For examples.py and examples_files.py. FOLDER is where the programs were built: sys.argv[2]."""
 import os
 import shlex
 import signal

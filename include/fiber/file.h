@@ -53,7 +53,8 @@ FIBER_CHECKED int fiber_opendir(fiber_dir_t **out, const char *path);
 /* The next entry, "." and ".." among them, in no order: readdir(3). *entry is valid until the next
  * call on this directory.
  *
- * Parks at every 64th entry or so. A cancellation point. Returns 1; 0 at the end; or -EIO, ... */
+ * Parks at every 64th entry or so. A cancellation point. Returns 1; 0 at the end; -EOVERFLOW for a
+ * name that is longer than struct dirent (the next call goes on behind it); or -EIO, ... */
 int fiber_readdir(fiber_dir_t *dir, const struct dirent **entry);
 
 /* Parks. Never interrupted. Returns 0, or an error of closedir(3); the directory is closed all the

@@ -46,6 +46,10 @@ static ssize_t fetch(struct file_call *c)
 			d->end = d->error == 0;
 			break;
 		}
+		if (e->d_reclen > sizeof *e) { /* some file systems have such names */
+			d->error = -EOVERFLOW;
+			break;
+		}
 		memcpy(&d->entry[d->count], e, e->d_reclen);
 	}
 	return 0;

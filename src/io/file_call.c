@@ -1,8 +1,9 @@
 /* file_call.c - where a call on files is made: on the plain thread that asks for it, or, for a
  * fiber, on a helper thread, because a disk may take its time, and a network file system longer.
+ * Where the poller of the fiber's worker can have the kernel do it (file_kernel.c), no thread of
+ * ours is needed.
  *
- * file_call() is the one place that decides. A kernel interface that does a kind without a thread
- * would be asked there, between the two. */
+ * file_call() is the one place that decides. */
 #include "io/file_call.h"
 
 #include <fcntl.h>
@@ -121,6 +122,10 @@ static ssize_t on_helper(struct file_call *c)
 
 ssize_t file_call(struct file_call *c)
 {
+	ssize_t r = file_in_kernel(c);
+
+	if (r != -EINPROGRESS)
+		return r;
 	/* A plain thread needs a helper only if something may interrupt the call. */
 	if (!wait_on_fiber() && !(may_last(c) && fiber_deadline() != FIBER_NEVER))
 		return on_this_thread(c);

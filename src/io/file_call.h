@@ -49,6 +49,9 @@ struct file_call {
  * here on only those of FILE_OPEN and FILE_PROGRAM are interrupted, and what waits for its turn. */
 ssize_t file_call(struct file_call *);
 
+/* The same by the kernel alone, for a fiber. -EINPROGRESS: not on this poller, or not this kind. */
+ssize_t file_in_kernel(const struct file_call *);
+
 /* In a program, now and then: give up? */
 static inline bool file_stopped(const struct file_call *c)
 {

@@ -293,6 +293,8 @@ enum tried attempt_op(struct poller_op *op, unsigned nature, _Atomic uint64_t *c
 		return try_connect(op, nature, calls);
 	case IO_POLL:
 		return try_poll(op, calls);
+	case IO_FILE:
+		return TRIED_BLOCKS;
 	}
 	unreachable();
 }

@@ -51,6 +51,8 @@ short poller_events(const struct poller_op *op)
 		return POLLOUT;
 	case IO_POLL:
 		return op->events;
+	case IO_FILE: /* is never waited for */
+		break;
 	}
 	unreachable();
 }

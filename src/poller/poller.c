@@ -4,17 +4,9 @@
 #include <errno.h>
 
 #include "poller/attempt.h"
-#include "poller/backends.h"
 #include "poller/number.h"
 #include "poller/orphans.h"
 #include "poller/slot.h"
-
-const struct poller_ops *const poller_backends[] = {
-	&poller_epoll,
-	&poller_uring,
-	&poller_poll,
-	NULL,
-};
 
 /* ---- without a poller -------------------------------------------------------------------------*/
 /* With its use counted, so that forget() waits for it too. What others know stays as it is. */

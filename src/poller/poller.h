@@ -48,6 +48,7 @@ enum poller_kind {
 	IO_CONNECT,
 	IO_POLL,     /* readiness for `events`; moves no bytes; result: the events that are ready.
 	              * buffer and bytes are the owner's, for whatever it likes */
+	IO_FILE,     /* poller/file.h; only where the table says so */
 };
 
 enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };
@@ -56,6 +57,7 @@ enum { POLLER_DONE, POLLER_IN_FLIGHT, POLLER_WOULD_BLOCK };
 #define POLLER_RETRY (-4097)
 
 struct poller;
+struct poller_file;
 
 struct poller_op {
 	struct list link;           /* the poller's in flight; then links what is given back */
@@ -69,6 +71,7 @@ struct poller_op {
 		struct { void *buffer; size_t bytes; };
 		struct { const struct iovec *iov; int iov_count; };
 		struct msghdr *msg;
+		struct poller_file *file;
 		struct { struct sockaddr *address; socklen_t *address_bytes; };  /* accept */
 		struct { const struct sockaddr *peer; socklen_t peer_bytes; };   /* connect */
 	};
@@ -85,7 +88,7 @@ struct poller_op {
 	void *poller;               /* that it was submitted to */
 	uint8_t state;
 	uint8_t forgets;            /* of its slot; for POLLER_RETRY too */
-	bool polls;                 /* the kernel only tells when it is ready */
+	uint8_t way;                /* what the kernel was asked for */
 	bool given_up;              /* the kernel holds it, but its number: held.h; under the
 	                             * slot's guard */
 	uint16_t since;             /* when it was submitted */
@@ -97,6 +100,8 @@ struct poller_ops {
 	const char *name;
 	/* The kernel performs operations: submit seldom says POLLER_DONE. */
 	bool performs;
+	/* IO_FILE too. It is not cancelled once the kernel has begun with it (an open is). */
+	bool files;
 	/* -ENOTSUP: this kernel does not have it, or does not let us; -EMFILE, -ENFILE, -ENOMEM. */
 	int (*open)(struct poller **out);
 	/* All operations submitted to it must be back (checked). What it watches for others

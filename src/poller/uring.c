@@ -248,6 +248,7 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 		tick(u);
 		check(u, ending == NAPPED);
 		given += try_again(u, back);
+		u->lonely = given <= 1;
 	} while (!given && !u->rang && ending != OVER && until != 0);
 	u->rang = false;
 	hush(u);
@@ -268,6 +269,7 @@ static uint64_t syscalls(const struct poller *p)
 const struct poller_ops poller_uring = {
 	.name = "io_uring",
 	.performs = true,
+	.files = true,
 	.open = open_poller,
 	.close = close_poller,
 	.submit = uring_submit,

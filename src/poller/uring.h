@@ -2,6 +2,7 @@
  *
  *	uring.c         its life, waiting, and waits that last
  *	uring_submit.c  how an operation becomes a submission, or an attempt of our own
+ *	uring_file.c    what is done with files
  *	uring_back.c    how a completion becomes a result
  *	uring_cancel.c  taking operations back: interruptions, and numbers that were given up
  *
@@ -24,6 +25,13 @@ enum uring_state {
 	URING_TIMED,    /* nobody: it is tried again by time */
 };
 
+/* What the kernel was asked for (poller_op.way). */
+enum uring_way {
+	URING_PERFORMS, /* the operation itself */
+	URING_POLLS,    /* to tell when it is ready */
+	URING_FILES,    /* IO_FILE */
+};
+
 /* The lowest bits of what a completion carries; operations are aligned. */
 enum uring_tag { URING_OP, URING_BELL, URING_NOBODY };
 
@@ -40,10 +48,12 @@ struct uring {
 	int bell;
 	_Atomic uint32_t rung;       /* protocol "bell": epoll.c */
 	_Atomic uint64_t calls;
+	bool lonely;                 /* the last sleep ended for one operation, or none */
 	bool rang;                   /* its completion was taken, and no `wait` has ended yet */
 	unsigned flying;             /* operations that are not back */
 	struct list young, old;      /* those in the kernel's hands; `old` are checked already */
 	struct list timed;
+	struct slot nowhere;         /* of those without a descriptor */
 	struct list early;           /* back, before a `wait` could say so */
 	uint16_t epoch;              /* the time, in units of URING_EPOCH_NS */
 	uint16_t allowance;          /* waits that may still be checked in this epoch */
@@ -87,6 +97,13 @@ static inline void uring_make_room(struct uring *u)
 int uring_submit(struct poller *, struct poller_op *, struct list *back);
 /* Once more, as it was. */
 void uring_resubmit(struct uring *, struct poller_op *);
+
+/* ---- uring_file.c -----------------------------------------------------------------------------*/
+void uring_prepare_file(struct io_uring_sqe *, const struct poller_op *);
+/* What is left to do when it is complete. */
+void uring_finish_file(const struct poller_op *, int result);
+/* May it still be cancelled when the kernel has it? */
+bool uring_file_may_last(const struct poller_op *);
 
 /* ---- uring_back.c -----------------------------------------------------------------------------*/
 /* Takes all completions. How many operations are back. */

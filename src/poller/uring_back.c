@@ -32,17 +32,23 @@ static ssize_t result_of(const struct poller_op *op, int r)
 {
 	if (was_cancelled(r))
 		return op->state == URING_LEAVING ? -ECANCELED : POLLER_RETRY;
-	if (!op->polls)
+	switch ((enum uring_way)op->way) {
+	case URING_PERFORMS:
 		return r == -EAGAIN || r == -ENOTSOCK ? POLLER_RETRY : r;
-	if (r >= 0)
+	case URING_POLLS:
+		if (r < 0)
+			return r;
 		return op->kind == IO_POLL ? ready_of(op, r) : POLLER_RETRY;
-	return r;
+	case URING_FILES:
+		return r;
+	}
+	unreachable();
 }
 
 /* What the completion tells of the descriptor. */
 static void learn(struct slot *s, const struct poller_op *op, int r, unsigned flags)
 {
-	if (op->polls)
+	if (op->way != URING_PERFORMS)
 		return;
 	if (waiters_direction(op) == SLOT_IN)
 		s->drained = r > 0 && !(flags & IORING_CQE_F_SOCK_NONEMPTY);
@@ -96,6 +102,8 @@ static bool land(struct uring *u, struct poller_op *op, int r, unsigned flags, s
 		unlink(u, op);
 	}
 	spin_unlock(&s->guard);
+	if (unlikely(op->way == URING_FILES))
+		uring_finish_file(op, r);
 	if (again)
 		uring_resubmit(u, op);
 	else

@@ -60,6 +60,8 @@ bool uring_cancel(struct poller *p, struct poller_op *op)
 		return false;
 	if (withdraw(u, op)) {
 		uring_give(u, op, -ECANCELED, &u->early);
+	} else if (op->way == URING_FILES && !uring_file_may_last(op)) {
+		return false;
 	} else {
 		leave(u, op);
 		uring_turn(u, &u->early);

@@ -73,11 +73,18 @@ static void queue(struct uring *u, const struct slot *s, struct poller_op *op)
 {
 	struct io_uring_sqe *sqe = ring_next(&u->ring);
 
-	if (op->polls)
-		prepare_poll(sqe, op);
-	else
-		prepare_stream_call(sqe, s, op);
 	sqe->fd = op->fd;
+	switch ((enum uring_way)op->way) {
+	case URING_PERFORMS:
+		prepare_stream_call(sqe, s, op);
+		break;
+	case URING_POLLS:
+		prepare_poll(sqe, op);
+		break;
+	case URING_FILES:
+		uring_prepare_file(sqe, op);
+		break;
+	}
 	sqe->user_data = (uintptr_t)op | URING_OP;
 	op->place = u->ring.tail - 1;
 	op->state = URING_KERNEL;
@@ -103,11 +110,12 @@ static int fly(struct uring *u, struct slot *s, struct poller_op *op, struct lis
 	return POLLER_IN_FLIGHT;
 }
 
-static int fly_in_kernel(struct uring *u, struct slot *s, struct poller_op *op, bool polls)
+static int fly_in_kernel(struct uring *u, struct slot *s, struct poller_op *op, enum uring_way way)
 {
-	op->polls = polls;
+	op->way = way;
 	queue(u, s, op);
-	return fly(u, s, op, &u->young);
+	/* Files are held by who works on them: there is nothing to check. */
+	return fly(u, s, op, way == URING_FILES ? &u->old : &u->young);
 }
 
 static int fly_by_time(struct uring *u, struct slot *s, struct poller_op *op)
@@ -146,7 +154,7 @@ static int conclude(struct uring *u, struct slot *s, struct poller_op *op,
 		if (op->flags & MSG_DONTWAIT)
 			return finish(op, -EAGAIN);
 		return tried == TRIED_NO_EDGE ? fly_by_time(u, s, op)
-					      : fly_in_kernel(u, s, op, true);
+					      : fly_in_kernel(u, s, op, URING_POLLS);
 	}
 	unreachable();
 }
@@ -175,6 +183,12 @@ static bool is_for_kernel(const struct slot *s, const struct poller_op *op)
 	return s->nature & NATURE_SOCKET && !op->again && is_stream_call(op);
 }
 
+/* Nobody else has anything to do: to send at once is one system call too, and nobody parks. */
+static bool is_better_tried(const struct uring *u, const struct poller_op *op)
+{
+	return u->lonely && waiters_direction(op) == SLOT_OUT && !ring_pending(&u->ring);
+}
+
 /* Guard held. */
 static int submit_guarded(struct uring *u, struct slot *s, struct poller_op *op)
 {
@@ -183,8 +197,10 @@ static int submit_guarded(struct uring *u, struct slot *s, struct poller_op *op)
 	/* Woken, and before it ran the number was given up, or out: as in ready_submit. */
 	if (unlikely(op->again) && op->forgets != s->forgets)
 		return finish(op, -EBADF);
-	if (likely(is_for_kernel(s, op)))
-		return fly_in_kernel(u, s, op, false);
+	if (likely(is_for_kernel(s, op)) && !is_better_tried(u, op))
+		return fly_in_kernel(u, s, op, URING_PERFORMS);
+	if (op->kind == IO_FILE)
+		return fly_in_kernel(u, s, op, URING_FILES);
 	do
 		verdict = try(u, s, op);
 	while (unlikely(verdict == TRY_AGAIN));
@@ -194,7 +210,8 @@ static int submit_guarded(struct uring *u, struct slot *s, struct poller_op *op)
 int uring_submit(struct poller *p, struct poller_op *op, struct list *back)
 {
 	struct uring *u = uring_of(p);
-	struct slot *s = slot_get(op->fd);
+	bool nowhere = op->kind == IO_FILE && op->fd < 0;
+	struct slot *s = unlikely(nowhere) ? &u->nowhere : slot_get(op->fd);
 	int verdict;
 
 	(void)back; /* readiness is not handed on: all are told */

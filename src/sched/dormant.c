@@ -1,7 +1,7 @@
 /* dormant.c - fibers without a stack, which a descriptor wakes.
  *
  * A dormant fiber is an unstarted one (not F_STARTED) with an operation in a poller, IO_POLL, that
- * lies on the heap: 104 bytes beside its control block. Its claim word says IN_FLIGHT, as of a
+ * lies on the heap: 128 bytes beside its control block. Its claim word says IN_FLIGHT, as of a
  * fiber that is parked in a read, so event, deadline, cancellation and close find it by the
  * protocols that they follow anyway (flight.c), and exactly one of them decides. Who wakes it puts
  * it into a run queue; it gets a stack when it is picked, like everybody who never ran.

@@ -93,6 +93,17 @@ static int park_in_flight(struct worker *w, struct fiber *self, struct poller_op
 	return wait_outcome(self, until, deadline);
 }
 
+/* The poller could not give it back at once when it was asked to (flight_interrupt), but later. */
+static COLD ssize_t interrupted_late(struct fiber *self, int64_t until)
+{
+	int64_t now = os_now();
+
+	if (until <= scope_deadline(self) && until <= now)
+		return -ETIMEDOUT;
+	scope_look(self, now);
+	return -ECANCELED;
+}
+
 ssize_t wait_op(struct poller_op *op, enum wait_what what, int64_t until)
 {
 	struct worker *w = worker_self();
@@ -111,12 +122,18 @@ ssize_t wait_op(struct poller_op *op, enum wait_what what, int64_t until)
 		if (r < 0)
 			return r;
 		if (op->result != POLLER_RETRY)
-			return op->result;
+			return likely(op->result != -ECANCELED) ? op->result
+								: interrupted_late(self, until);
 		w = worker_self();
 	}
 	wait_abandon(self);
 	wait_done();
 	return r == POLLER_DONE ? op->result : -EINPROGRESS;
+}
+
+bool wait_performs_files(void)
+{
+	return worker_self()->ops->files;
 }
 
 int wait_submit(struct poller_op *op)

@@ -61,19 +61,28 @@ int64_t stall_wanted(int64_t option)
 }
 
 /* ---- reporting --------------------------------------------------------------------------------*/
-/* How many others were left out before; -1: this one is left out too. */
-static int may_report(int64_t now, bool was_left_out)
+/* False: too soon after the last one; this one is left out. */
+static bool may_report(int64_t now, bool was_left_out)
 {
-	int before = -1;
+	bool may;
 
 	spin_lock(&pace);
-	if (last_report == 0 || now - last_report >= PAUSE_NS) {
-		last_report = now;
-		before = (int)left_out - was_left_out;
-		left_out = 0;
-	} else {
-		left_out += !was_left_out;
-	}
+	may = last_report == 0 || now - last_report >= PAUSE_NS;
+	if (!may && !was_left_out)
+		left_out++;
+	spin_unlock(&pace);
+	return may;
+}
+
+/* How many others were left out before. */
+static unsigned count_report(int64_t now, bool was_left_out)
+{
+	unsigned before;
+
+	spin_lock(&pace);
+	last_report = now;
+	before = left_out - (was_left_out && left_out > 0);
+	left_out = 0;
 	spin_unlock(&pace);
 	return before;
 }
@@ -93,7 +102,7 @@ static void print_frames(const struct stall_place *place)
 }
 
 static void print(const struct worker *w, fiber_t handle, int64_t held,
-		  const struct stall_place *place, int before)
+		  const struct stall_place *place, unsigned before)
 {
 	fiber_info_t info;
 
@@ -107,7 +116,7 @@ static void print(const struct worker *w, fiber_t handle, int64_t held,
 	fputc('\n', stderr);
 	print_frames(place);
 	if (before > 0)
-		fprintf(stderr, "  (%d other stalls since the last report)\n", before);
+		fprintf(stderr, "  (%u other stalls since the last report)\n", before);
 	funlockfile(stderr);
 }
 
@@ -121,21 +130,21 @@ static fiber_t handle_of(struct fiber *f)
 /* ---- looking ----------------------------------------------------------------------------------*/
 static void report(struct stall *s, struct worker *w, struct sight *sight, int64_t now)
 {
-	int before = may_report(now, sight->left_out);
 	fiber_t handle = handle_of(sight->fiber);
+	bool was_left_out = sight->left_out, still;
 	struct stall_place place;
-	bool still;
 
-	sight->left_out = true;
-	if (before < 0)
-		return; /* looked at again, as long as it lasts */
+	if (!may_report(now, was_left_out)) {
+		sight->left_out = true; /* looked at again, as long as it lasts */
+		return;
+	}
 	sight->reported = true;
 	pthread_mutex_lock(&s->guard);
 	still = w->may_be_asked &&
 		stall_probe(w, sight->fiber, sight->ticks, now + ANSWER_NS, &place);
 	pthread_mutex_unlock(&s->guard);
 	if (still)
-		print(w, handle, now - sight->since, &place, before);
+		print(w, handle, now - sight->since, &place, count_report(now, was_left_out));
 }
 
 static void look_at(struct stall *s, struct worker *w, struct sight *sight, int64_t now)

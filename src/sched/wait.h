@@ -168,6 +168,8 @@ bool wait_join_leave(fiber_t, struct fiber *self, uint64_t ticket, bool take, in
 /* One operation from start to end: submits, parks, retries. Its result, -errno, -ECANCELED,
  * -ETIMEDOUT (own `until`), or -EINPROGRESS: would block, use a helper thread. Fibers only. */
 ssize_t wait_op(struct poller_op *, enum wait_what, int64_t until);
+/* Does the poller of this worker perform IO_FILE? Fibers only. */
+bool wait_performs_files(void);
 /* Several IO_POLL operations in one WAITING wait (select, fiber_poll): between wait_begin and
  * wait_park, for each op with owner, ticket and index set. POLLER_DONE: op->result is there. */
 int wait_submit(struct poller_op *);

@@ -127,6 +127,7 @@ def file_system(sysroot, tests, patience):
     archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.add("etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644)
     archive.add("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", 0o644)
+    archive.add("etc/services", b"http 80/tcp\ndomain 53/udp\ndomain 53/tcp\n", 0o644)
     add_libraries(archive, sysroot, [path for _, path, _, _ in tests])
     for name, path, _, _ in tests:
         archive.add("tests/" + name, stripped(path))

@@ -67,6 +67,14 @@ struct task stage_accept(int listener);
 /* Two connected Unix sockets, blocking. */
 void stage_unix_pair(int type, int out[2]);
 
+/* Whether a pipe can be tried without blocking (RWF_NOWAIT, Linux 6.3); else it is a helper's. */
+bool stage_pipes_can_be_tried(void);
+#define STAGE_NEEDS_PIPES_THAT_CAN_BE_TRIED()                                                      \
+	do                                                                                         \
+		if (!stage_pipes_can_be_tried())                                                   \
+			cr_skip_test("pipes are tried without blocking since Linux 6.3");          \
+	while (0)
+
 struct criterion_test_params stage_backends(void);
 
 #define POLLER_LAW(suite, law)                                                                     \
