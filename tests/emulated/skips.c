@@ -15,8 +15,10 @@
 #define LIMIT "qemu-user ignores limits of memory and threads"
 #define PROC "under qemu-user /proc tells of the host's system calls and of no threads"
 #define ADVICE "qemu-user says yes to any advice about any memory"
+#define VFORK "under qemu-user vfork is a fork, which does not tell its parent why exec failed"
 #define PREADV2 "qemu-user has no preadv2"
 #define SIGNALS "qemu-user never delivers the highest real-time signals"
+#define REAPING "under qemu-user children are not reaped where SIGCHLD is ignored"
 
 static const struct {
 	const char *suite, *name; /* name NULL: all of them */
@@ -47,8 +49,15 @@ static const struct {
 	  "beside_a_runtime_it_is_reported_if_the_thread_has_a_stack_for_the_handler", FORK },
 	{ "overflow_leaves", "the_end_of_one_runtime_leaves_the_handler_to_the_other", FORK },
 	{ "poller_kinds", "an_eventfd_is_waited_for", PREADV2 },
+	{ "process", "mistakes_are_told_and_leave_nothing_behind", VFORK },
+	{ "process_end", "a_status_that_others_took_is_lost_and_said_to_be", REAPING },
+	{ "process_run", "mistakes_are_told", VFORK },
 	{ "runtime", "exit_in_a_fiber_ends_the_process", FORK },
 	{ "runtime", "without_memory_for_its_threads_it_does_not_start_and_later_does", LIMIT },
+	{ "signal_handlers", NULL, FORK },
+	{ "spawn_many", "a_shortage_of_stacks_is_told_and_passes", LIMIT },
+	{ "spawn_many", "a_shortage_of_stacks_is_told_and_passes_on_eight_workers", LIMIT },
+	{ "spawn_many", "a_shortage_of_stacks_is_told_and_passes_on_two_workers", LIMIT },
 	{ "stack_memory", "without_address_space_a_stack_is_refused_and_the_others_go_on", LIMIT },
 	{ "stall", "a_fiber_that_holds_its_worker_is_reported_in_time", SIGNALS },
 	{ "stall", "a_forked_child_looks_for_itself", FORK },
