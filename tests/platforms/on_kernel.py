@@ -103,8 +103,8 @@ def stripped(path):
 
 
 def add_libraries(archive, sysroot, programs):
-    """What the programs need, and what that needs."""
-    wanted, have = {"ld-linux-aarch64.so.1"}, set()
+    """What the programs need, and what that needs; backtrace() loads libgcc_s when it is called."""
+    wanted, have = {"ld-linux-aarch64.so.1", "libgcc_s.so.1"}, set()
     for program in programs:
         wanted.update(needed(program))
     while wanted - have:
