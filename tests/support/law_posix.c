@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -82,7 +83,9 @@ int law_tcp_pair(int out[2])
 	out[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (out[0] < 0 || connect(out[0], (struct sockaddr *)&name, sizeof name) < 0)
 		r = -errno;
-	/* The handshake was completed by the kernel, so there is something to accept. */
+	/* The handshake's last segment may still be on its way to the listener. */
+	if (r == 0)
+		poll(&(struct pollfd){.fd = listener, .events = POLLIN}, 1, -1);
 	if (r == 0 && (out[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
 		r = -errno;
 	if (r < 0 && out[0] >= 0)
