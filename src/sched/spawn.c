@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/spawn.h"
 #include "sched/worker.h"
 
 #define KNOWN_FLAGS (FIBER_ROAM | FIBER_STAY | FIBER_NO_FPU | FIBER_STACK_NOW)
@@ -266,11 +267,26 @@ let_go:
 	return r;
 }
 
+int spawn_from(fiber_t *out, const fiber_attr_t *attr, fiber_fn *function, void *argument,
+	       const void *spawned_at)
+{
+	struct fiber *f;
+	int r = spawn_prepare(&f, attr, function, argument, NULL, spawned_at);
+
+	if (r < 0)
+		return r;
+	if (out)
+		*out = fiber_handle(f);
+	else
+		join_detach_unborn(f);
+	spawn_launch(f);
+	return 0;
+}
+
 PUBLIC int fiber_spawn(fiber_t *out, const fiber_attr_t *attr, fiber_fn *function, void *argument)
 {
 	struct worker *w = worker_here();
 	struct fiber *f;
-	int r;
 
 	if (likely(w && !attr && function && out &&
 		   !atomic_load_explicit(&w->careful, memory_order_relaxed))) {
@@ -282,25 +298,10 @@ PUBLIC int fiber_spawn(fiber_t *out, const fiber_attr_t *attr, fiber_fn *functio
 		push_here(w, f);
 		return 0;
 	}
-	r = spawn_prepare(&f, attr, function, argument, NULL, __builtin_return_address(0));
-	if (r < 0)
-		return r;
-	if (out)
-		*out = fiber_handle(f);
-	else
-		join_detach_unborn(f);
-	spawn_launch(f);
-	return 0;
+	return spawn_from(out, attr, function, argument, __builtin_return_address(0));
 }
 
 PUBLIC int fiber_go(fiber_fn *function, void *argument)
 {
-	struct fiber *f;
-	int r = spawn_prepare(&f, NULL, function, argument, NULL, __builtin_return_address(0));
-
-	if (r < 0)
-		return r;
-	join_detach_unborn(f);
-	spawn_launch(f);
-	return 0;
+	return spawn_from(NULL, NULL, function, argument, __builtin_return_address(0));
 }
