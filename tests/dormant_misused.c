@@ -8,7 +8,6 @@
 
 #include <fiber/ready.h>
 
-#include "death.h"
 #include "law.h"
 #include "os/sanitize.h"
 
@@ -58,6 +57,8 @@ Test(dormant_misused, what_cannot_be_waited_for_is_told, .timeout = 20)
 }
 
 #if !defined(FB_TSAN) /* which allows no threads in a forked child */
+#include "death.h"
+
 static int in_a_scope(void *arg)
 {
 	fiber_scope_t scope;
