@@ -1,12 +1,15 @@
 /* fiber.c - the echo server on fibers: one worker, a fiber for each connection. Prints its port.
  *
- *	bench-echo-fiber [--spin NANOSECONDS] [--poller NAME] */
+ *	bench-echo-fiber [--spin NANOSECONDS] [--poller NAME] [--own yes] */
 #include <fiber/net.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "listen.h"
+
+static bool own; /* the connections are the library's own */
 
 static int client(fiber_fd fd, void *unused)
 {
@@ -14,6 +17,8 @@ static int client(fiber_fd fd, void *unused)
 	ssize_t n;
 
 	(void)unused;
+	if (own)
+		fiber_own(fd);
 	while ((n = fiber_read(fd, buffer, sizeof buffer)) > 0 &&
 	       (n = fiber_write_all(fd, buffer, (size_t)n, NULL)) > 0)
 		;
@@ -40,6 +45,8 @@ int main(int argc, char **argv)
 			options.idle_spin_ns = atoll(argv[i + 1]);
 		else if (!strcmp(argv[i], "--poller"))
 			options.poller = argv[i + 1];
+		else if (!strcmp(argv[i], "--own"))
+			own = true;
 	}
 	raise_descriptors();
 	return fiber_run(&options, server, NULL) < 0;

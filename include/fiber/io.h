@@ -248,8 +248,22 @@ int fiber_close(fiber_fd fd);
  * with -EBADF. (Without it, those who waited already go on waiting, until the number is used
  * again.)
  *
- * Parks and returns as fiber_close; any number may be passed. */
+ * Parks and returns as fiber_close; any number may be passed. Also
+ *	-EBUSY       it is owned (fiber_own), and bytes were received that nobody has read yet:
+ *	             nothing was forgotten; read them first */
 int fiber_forget(fiber_fd fd);
+
+/* Declares a stream socket the library's own: from now on only reads of fibers take bytes from it
+ * (fiber_read, fiber_readv, fiber_recv without flags, and what is made of them), until it is closed
+ * or forgotten. That lets the library receive ahead (on io_uring): a busy connection then costs
+ * less processor time. Not for what is handed to other code that reads it, such as a TLS library.
+ *
+ * Where bytes are received ahead, everything else that would take them or wait for them - plain
+ * threads, fiber_recvmsg, MSG_PEEK, fiber_poll for POLLIN - answers -EBUSY. Writing is as before.
+ *
+ * Never parks. No cancellation point. Returns 0, or
+ *	-ENOTSOCK, -EOPNOTSUPP  it is no socket; no stream */
+int fiber_own(fiber_fd fd);
 
 /* New descriptors, as socket(2), pipe(2), socketpair(2). Never park. No cancellation points.
  * out[0] of a pipe is for reading, out[1] for writing.

@@ -43,6 +43,19 @@ static void forget(fiber_fd fd)
 		forget_waiters(fd);
 }
 
+/* Bytes that are left in our hands. */
+static size_t stop_ahead(fiber_fd fd)
+{
+	struct list back;
+
+	list_init(&back);
+	if (!poller_stop_ahead(fd, &back))
+		return 0;
+	wait_ops_back(&back);
+	await_leaving(fd);
+	return poller_ahead(fd);
+}
+
 /* Linux frees the number even when close(2) says EINTR: a second call would close a stranger's. */
 static int close_once(fiber_fd fd)
 {
@@ -63,8 +76,15 @@ PUBLIC int fiber_forget(fiber_fd fd)
 {
 	if (fd < 0)
 		return -EBADF;
+	if (stop_ahead(fd) > 0)
+		return -EBUSY;
 	forget(fd);
 	return 0;
+}
+
+PUBLIC int fiber_own(fiber_fd fd)
+{
+	return fd < 0 ? -EBADF : poller_own(fd);
 }
 
 PUBLIC int fiber_shutdown(fiber_fd fd, int how)

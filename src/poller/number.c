@@ -7,8 +7,10 @@
 #include "poller/number.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "os/os.h"
+#include "poller/ahead.h"
 #include "poller/held.h"
 #include "poller/orphans.h"
 #include "poller/waiters.h"
@@ -64,6 +66,7 @@ void number_forget(int fd, struct list *back)
 		home->kernel->remove(home, fd); /* closing is not enough if a dup lives on */
 	watch_end(s);
 	waiters_give_all(s, -EBADF, back);
+	ahead_end(s, back);
 	s->forgets++;
 	slot_renew(s);
 	await_leaving(s);
@@ -85,6 +88,17 @@ static COLD void end_previous(struct slot *s, struct ready *home)
 	watch_end(s);
 }
 
+/* The same, of operations that the kernel performs. */
+static COLD void end_held(struct slot *s)
+{
+	struct list stale = {0};
+
+	ahead_end(s, &stale);
+	if (!list_empty(&stale))
+		orphans_leave(&stale, NULL);
+	held_give_up(s); /* and so their pollers are woken */
+}
+
 void number_born(int fd, unsigned nature)
 {
 	struct slot *s = slot_get(fd);
@@ -96,10 +110,63 @@ void number_born(int fd, unsigned nature)
 	home = watch_home(s);
 	if (unlikely(home != NULL))
 		end_previous(s, home);
-	if (unlikely(!list_empty(&s->held)))
-		held_give_up(s);
+	if (unlikely(!list_empty(&s->held) || s->ahead))
+		end_held(s);
 	s->forgets++;
 	slot_renew(s);
 	s->nature = (uint16_t)nature;
 	spin_unlock(&s->guard);
+}
+
+/* ---- streams of the library's own -------------------------------------------------------------*/
+int poller_own(fiber_fd fd)
+{
+	struct slot *s = slot_get(fd);
+	int type = 0;
+	socklen_t bytes = sizeof type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0)
+		return -errno;
+	if (type != SOCK_STREAM)
+		return -EOPNOTSUPP;
+	if (!s)
+		return 0; /* nothing is known of it, and nothing is done ahead */
+	spin_lock(&s->guard);
+	s->owned = true;
+	spin_unlock(&s->guard);
+	return 0;
+}
+
+bool poller_stop_ahead(fiber_fd fd, struct list *back)
+{
+	struct slot *s = slot_find(fd);
+	struct held *h = NULL;
+	bool any = false;
+
+	if (!s)
+		return false;
+	spin_lock(&s->guard);
+	if (s->ahead) {
+		any = true;
+		h = s->ahead->stop(s);
+		if (h && atomic_load_explicit(&h->thread, memory_order_relaxed) != held_thread())
+			h = NULL; /* it does so by itself */
+	}
+	spin_unlock(&s->guard);
+	if (h)
+		h->settle(h, back);
+	return any;
+}
+
+size_t poller_ahead(fiber_fd fd)
+{
+	struct slot *s = slot_find(fd);
+	size_t bytes;
+
+	if (!s)
+		return 0;
+	spin_lock(&s->guard);
+	bytes = s->ahead ? s->ahead->bytes : 0;
+	spin_unlock(&s->guard);
+	return bytes;
 }

@@ -17,7 +17,8 @@ void orphans_leave(struct list *list, struct ready *r)
 		list_append(&orphans, node);
 	atomic_store_explicit(&any, 1, memory_order_relaxed);
 	spin_unlock(&guard);
-	r->kernel->wake(r);
+	if (r)
+		r->kernel->wake(r);
 }
 
 unsigned orphans_take(struct list *back)

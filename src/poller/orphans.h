@@ -5,7 +5,7 @@
 
 #include "poller/ready.h"
 
-/* Empties the list, and wakes r so that somebody comes for them. */
+/* Empties the list, and wakes r so that somebody comes for them (NULL: the caller wakes one). */
 void orphans_leave(struct list *, struct ready *r);
 /* How many. */
 unsigned orphans_take(struct list *back);

@@ -20,6 +20,12 @@ static enum tried try_with_slot(struct slot *s, struct poller_op *op)
 	spin_lock(&s->guard);
 	use = slot_use(s);
 	nature = s->nature;
+	if (unlikely(s->ahead) && !(poller_events(op) & POLLOUT)) {
+		slot_unuse(s, &use);
+		spin_unlock(&s->guard);
+		op->result = -EBUSY; /* the bytes are in the hands of a fiber's worker */
+		return TRIED_DONE;
+	}
 	spin_unlock(&s->guard);
 	tried = nature ? attempt_op(op, nature, &calls) : TRIED_STRANGE;
 	if (tried == TRIED_STRANGE)

@@ -148,6 +148,16 @@ int poller_look(struct pollfd *, nfds_t);
  * While there are any the number must not be closed. */
 unsigned poller_leaving(fiber_fd);
 
+/* Bytes of a stream socket are taken by IO_RECV and IO_READ of fibers only, until the number is
+ * forgotten: they may be received ahead. -EBADF, -ENOTSOCK, -EOPNOTSUPP: no stream. Where that is
+ * done, whatever else receives or waits for bytes there ends with -EBUSY. */
+int poller_own(fiber_fd);
+/* Ends that until somebody reads again; when poller_leaving says 0 it has ended. False: nothing is
+ * received ahead. */
+bool poller_stop_ahead(fiber_fd, struct list *back);
+/* Bytes that were received ahead, and are not read yet. */
+size_t poller_ahead(fiber_fd);
+
 /* A descriptor number that one of our calls has just made: its slot starts a new generation, known
  * to be non-blocking (and, if the caller knows, what it is). Never fails: without memory for the
  * slot the number stays unknown. */

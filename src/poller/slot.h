@@ -16,6 +16,7 @@
 #include "os/spin.h"
 
 struct ready;
+struct ahead;
 
 enum slot_direction { SLOT_IN, SLOT_OUT };
 
@@ -52,6 +53,8 @@ struct slot {
 	int fd;                   /* its number, while it is queued in `young` */
 	uint16_t since;           /* when it was queued, by ready.epoch */
 	bool drained;             /* the last receive that the kernel performed left nothing */
+	bool owned;               /* fiber_own: only our reads take bytes from it */
+	struct ahead *ahead;      /* bytes received before anybody asked: ahead.h; mostly NULL */
 } __attribute__((__aligned__(64)));
 
 _Static_assert(offsetof(struct slot, beside) == 64, "an operation touches one cache line");
@@ -125,7 +128,7 @@ static inline void slot_renew(struct slot *s)
 	s->generation++;
 	s->nature = 0;
 	s->visits = 0;
-	s->drained = false;
+	s->drained = s->owned = false;
 	s->bits &= SLOT_BESIDE | SLOT_QUEUED;
 }
 

@@ -93,6 +93,7 @@ static void close_poller(struct poller *p)
 {
 	struct uring *u = uring_of(p);
 
+	uring_close_streams(u);
 	must(u->flying == 0 && list_empty(&u->early));
 	ring_close(&u->ring);
 	close(u->bell);

@@ -3,6 +3,8 @@
  *	uring.c         its life, waiting, and waits that last
  *	uring_submit.c  how an operation becomes a submission, or an attempt of our own
  *	uring_file.c    what is done with files
+ *	uring_stream.c  streams of the library's own, which are received ahead
+ *	uring_lend.c    the buffers for that
  *	uring_back.c    how a completion becomes a result
  *	uring_cancel.c  taking operations back: interruptions, and numbers that were given up
  *
@@ -23,6 +25,7 @@ enum uring_state {
 	URING_CHECKED,  /* the same, but cancelled to be submitted anew: uring_check */
 	URING_LEAVING,  /* the same, cancelled */
 	URING_TIMED,    /* nobody: it is tried again by time */
+	URING_AHEAD,    /* nobody: it is in the list of an owned stream */
 };
 
 /* What the kernel was asked for (poller_op.way). */
@@ -30,6 +33,7 @@ enum uring_way {
 	URING_PERFORMS, /* the operation itself */
 	URING_POLLS,    /* to tell when it is ready */
 	URING_FILES,    /* IO_FILE */
+	URING_STREAMS,  /* to receive again and again: ours (uring_stream.c) */
 };
 
 /* The lowest bits of what a completion carries; operations are aligned. */
@@ -53,6 +57,7 @@ struct uring {
 	unsigned flying;             /* operations that are not back */
 	struct list young, old;      /* those in the kernel's hands; `old` are checked already */
 	struct list timed;
+	struct uring_buffers *buffers; /* for streams; NULL: none yet */
 	struct slot nowhere;         /* of those without a descriptor */
 	struct list early;           /* back, before a `wait` could say so */
 	uint16_t epoch;              /* the time, in units of URING_EPOCH_NS */
@@ -105,9 +110,36 @@ void uring_finish_file(const struct poller_op *, int result);
 /* May it still be cancelled when the kernel has it? */
 bool uring_file_may_last(const struct poller_op *);
 
+/* Guard held: the kernel has it from the next turn on, and it is in these lists. */
+int uring_fly(struct uring *, struct slot *, struct poller_op *, enum uring_way, struct list *age);
+
+/* ---- uring_stream.c ---------------------------------------------------------------------------*/
+/* Guard held, of an owned slot: as submit. URING_NOT_AHEAD: nothing special about it. */
+enum { URING_NOT_AHEAD = -2 };
+int uring_receive(struct uring *, struct slot *, struct poller_op *);
+void uring_prepare_stream(struct io_uring_sqe *, const struct slot *);
+/* A completion of URING_STREAMS. How many operations are back. */
+unsigned uring_land_stream(struct uring *, struct poller_op *, int r, unsigned flags,
+			   struct list *back);
+/* An operation in the state URING_AHEAD leaves. False: it is back already. */
+bool uring_leave_stream(struct poller_op *);
+/* Ends what is received ahead, and frees the buffers. */
+void uring_close_streams(struct uring *);
+
+/* ---- uring_lend.c -----------------------------------------------------------------------------*/
+enum { URING_LENT = 0 }; /* the number of the group, for submissions */
+/* False: no memory for them. */
+bool uring_make_buffers(struct uring *);
+void uring_free_buffers(struct uring *);
+/* The kernel gives a buffer by its number; and gets it back. */
+const char *uring_lent(const struct uring *, unsigned number);
+void uring_lend(struct uring *, unsigned number);
+
 /* ---- uring_back.c -----------------------------------------------------------------------------*/
 /* Takes all completions. How many operations are back. */
 unsigned uring_take(struct uring *, struct list *back);
+/* Guard held: out of the lists that it is in while it flies. */
+void uring_unlink(struct uring *, struct poller_op *);
 /* An operation that the kernel does not have (any more): out of its lists, with that result, or
  * -EBADF if it was given up. */
 void uring_give(struct uring *, struct poller_op *, ssize_t result, struct list *back);

@@ -41,6 +41,8 @@ static ssize_t result_of(const struct poller_op *op, int r)
 		return op->kind == IO_POLL ? ready_of(op, r) : POLLER_RETRY;
 	case URING_FILES:
 		return r;
+	case URING_STREAMS: /* uring_land_stream */
+		break;
 	}
 	unreachable();
 }
@@ -56,8 +58,7 @@ static void learn(struct slot *s, const struct poller_op *op, int r, unsigned fl
 		s->nature = 0;
 }
 
-/* Guard held. */
-static void unlink(struct uring *u, struct poller_op *op)
+void uring_unlink(struct uring *u, struct poller_op *op)
 {
 	list_remove(&op->link);
 	list_remove(&op->age);
@@ -82,24 +83,28 @@ void uring_give(struct uring *u, struct poller_op *op, ssize_t result, struct li
 	struct slot *s = op->slot;
 
 	spin_lock(&s->guard);
-	unlink(u, op);
+	uring_unlink(u, op);
 	spin_unlock(&s->guard);
 	give(op, result, back);
 }
 
-/* False: it goes on. */
-static bool land(struct uring *u, struct poller_op *op, int r, unsigned flags, struct list *back)
+/* How many are back: 0 if it goes on. */
+static unsigned land(struct uring *u, struct poller_op *op, int r, unsigned flags,
+		     struct list *back)
 {
 	struct slot *s = op->slot;
-	ssize_t result = result_of(op, r);
+	ssize_t result;
 	bool again;
 
+	if (unlikely(op->way == URING_STREAMS))
+		return uring_land_stream(u, op, r, flags, back);
+	result = result_of(op, r);
 	spin_lock(&s->guard);
 	again = op->state == URING_CHECKED && was_cancelled(r) && !op->given_up;
 	if (!again) {
 		if (!op->given_up)
 			learn(s, op, r, flags);
-		unlink(u, op);
+		uring_unlink(u, op);
 	}
 	spin_unlock(&s->guard);
 	if (unlikely(op->way == URING_FILES))

@@ -56,6 +56,8 @@ bool uring_cancel(struct poller *p, struct poller_op *op)
 {
 	struct uring *u = uring_of(p);
 
+	if (op->way == URING_STREAMS)
+		return uring_leave_stream(op);
 	if (op->state == URING_BACK)
 		return false;
 	if (withdraw(u, op)) {
@@ -119,6 +121,10 @@ static void answer(struct slot *s, void *context)
 	while ((op = next_given_up(a->u, s))) {
 		if (!withdraw(a->u, op)) {
 			leave(a->u, op);
+			continue;
+		}
+		if (op->way == URING_STREAMS) {
+			a->n += uring_land_stream(a->u, op, -ECANCELED, 0, a->back);
 			continue;
 		}
 		uring_give(a->u, op, -ECANCELED, a->back);

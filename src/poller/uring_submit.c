@@ -84,6 +84,9 @@ static void queue(struct uring *u, const struct slot *s, struct poller_op *op)
 	case URING_FILES:
 		uring_prepare_file(sqe, op);
 		break;
+	case URING_STREAMS:
+		uring_prepare_stream(sqe, s);
+		break;
 	}
 	sqe->user_data = (uintptr_t)op | URING_OP;
 	op->place = u->ring.tail - 1;
@@ -110,16 +113,23 @@ static int fly(struct uring *u, struct slot *s, struct poller_op *op, struct lis
 	return POLLER_IN_FLIGHT;
 }
 
+int uring_fly(struct uring *u, struct slot *s, struct poller_op *op, enum uring_way way,
+	      struct list *age)
+{
+	op->way = (uint8_t)way;
+	queue(u, s, op);
+	return fly(u, s, op, age);
+}
+
 static int fly_in_kernel(struct uring *u, struct slot *s, struct poller_op *op, enum uring_way way)
 {
-	op->way = way;
-	queue(u, s, op);
 	/* Files are held by who works on them: there is nothing to check. */
-	return fly(u, s, op, way == URING_FILES ? &u->old : &u->young);
+	return uring_fly(u, s, op, way, way == URING_FILES ? &u->old : &u->young);
 }
 
 static int fly_by_time(struct uring *u, struct slot *s, struct poller_op *op)
 {
+	op->way = URING_POLLS;
 	op->state = URING_TIMED;
 	return fly(u, s, op, &u->timed);
 }
@@ -197,6 +207,11 @@ static int submit_guarded(struct uring *u, struct slot *s, struct poller_op *op)
 	/* Woken, and before it ran the number was given up, or out: as in ready_submit. */
 	if (unlikely(op->again) && op->forgets != s->forgets)
 		return finish(op, -EBADF);
+	if (unlikely(s->owned)) {
+		verdict = uring_receive(u, s, op);
+		if (verdict != URING_NOT_AHEAD)
+			return verdict;
+	}
 	if (likely(is_for_kernel(s, op)) && !is_better_tried(u, op))
 		return fly_in_kernel(u, s, op, URING_PERFORMS);
 	if (op->kind == IO_FILE)
