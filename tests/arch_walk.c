@@ -257,3 +257,53 @@ Test(arch_walk, walks_are_right_at_every_instruction_of_giving_up, .timeout = 60
 	end();
 	cr_expect(stepping.steps >= 10, "%u steps", stepping.steps);
 }
+
+/* ---- starting ---------------------------------------------------------------------------------*/
+/* On the empty stack nothing has called: the walk ends where it begins. At home, before and after,
+ * start_here has. */
+static void step_start(uintptr_t pc, uintptr_t sp)
+{
+	bool away = on_stack(sp);
+	struct walk *w = &stepping.walk;
+	unsigned frame;
+
+	stepping.steps++;
+	stepping.both_sides |= 1u << away;
+	wipe_below(sp);
+	walk(w);
+	frame = interrupted_frame(w, pc);
+	stepping.first_frames += away;
+	if (w->end != _URC_END_OF_STACK || frame >= w->frames || away != (frame + 1 == w->frames))
+		stepping.wrong_end++;
+}
+
+/* The first goes on with another empty stack, the second where it all began. */
+static struct arch_next start_twice(uintptr_t second)
+{
+	struct arch_next where = { stack + sizeof stack / 2 + 1, 1 };
+
+	if (second)
+		where = (struct arch_next){ here, 0 };
+	steps_arm(arch_entry());
+	return where;
+}
+
+static __attribute__((__noinline__)) uintptr_t start_here(void)
+{
+	volatile uintptr_t message;
+
+	steps_arm(arch_start);
+	message = arch_start(&here, top, start_twice, 0, arch_control_words());
+	return message; /* not a tail call */
+}
+
+Test(arch_walk, walks_are_right_at_every_instruction_of_starting, .timeout = 60)
+{
+	steps_begin(step_start);
+	walk(&stepping.walk);
+	start_here();
+	end();
+	/* arch_start; behind the first return, up to the next call; behind the second. */
+	cr_expect(stepping.steps >= 30, "%u steps", stepping.steps);
+	cr_expect(stepping.first_frames >= 6, "%u on the empty stacks", stepping.first_frames);
+}
