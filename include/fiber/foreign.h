@@ -178,6 +178,16 @@ FIBER_CHECKED int fiber_spawn_call(fiber_t *out, const fiber_attr_t *attr,
  * -ECANCELED, -EAGAIN (no helper thread), -ENOMEM, -ENOTSUP: nothing was called. */
 int fiber_call_blocking(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
 			const fiber_arg_t *args, size_t n, int *error);
+
+/* Runs fn here, but on a borrowed stack of 8 MiB (address space; memory comes page by page, and
+ * goes back when it returns): for functions that want more stack than a fiber has. It is still this
+ * fiber that runs, and fn may park. An overflow there is reported as a deep call's. On plain
+ * threads too. Costs about a microsecond. fiber_exit, longjmp and exceptions must not leave fn.
+ *
+ * Parks if fn does. Not a cancellation point by itself. Returns 0, or -EINVAL (see
+ * fiber_call_check), -ENOMEM (no stack), -ENOTSUP: nothing was called. */
+int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
+		    const fiber_arg_t *args, size_t n);
 #ifdef __cplusplus
 }
 #endif

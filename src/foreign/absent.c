@@ -57,3 +57,10 @@ PUBLIC int fiber_call_blocking(const fiber_signature_t *sig, fiber_foreign_fn *f
 		*error = 0;
 	return -ENOTSUP;
 }
+
+PUBLIC int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
+			   const fiber_arg_t *args, size_t n)
+{
+	(void)sig, (void)fn, (void)result, (void)args, (void)n;
+	return -ENOTSUP;
+}

@@ -1,4 +1,5 @@
-/* call.c - foreign functions, called here, in a fiber of their own, or on a helper thread. */
+/* call.c - foreign functions, called here, in a fiber of their own, on a deep stack, or on
+ * a helper thread. */
 #include "foreign/call.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/gen.h"
 #include "sched/spawn.h"
 
 enum { COPY_HERE = 2048 }; /* bytes of values that are put together on the caller's stack */
@@ -142,33 +144,50 @@ PUBLIC int fiber_spawn_call(fiber_t *out, const fiber_attr_t *attr, const fiber_
 	return r;
 }
 
-/* ---- on a helper thread -----------------------------------------------------------------------*/
-struct blocking {
+/* ---- on another stack -------------------------------------------------------------------------*/
+/* The values need no copy: the caller's frame stays until the call has ended, whatever happens. */
+struct elsewhere {
 	const struct fiber_signature *sig;
 	fiber_foreign_fn *fn;
 	void *result;
 	void **values;
 };
 
+static void run_elsewhere(void *argument)
+{
+	struct elsewhere *e = argument;
+
+	call_with(e->sig, e->fn, e->result, e->values);
+}
+
+PUBLIC int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
+			   const fiber_arg_t *args, size_t n)
+{
+	void *values[SIGNATURE_ARGS];
+	struct elsewhere e = { sig, fn, result, values };
+
+	if (!call_fits(sig, fn, args, n))
+		return -EINVAL;
+	call_point(values, args, n);
+	return gen_call_deep(run_elsewhere, &e, __builtin_return_address(0));
+}
+
 static int run_blocking(void *argument)
 {
-	struct blocking *b = argument;
-
-	call_with(b->sig, b->fn, b->result, b->values);
+	run_elsewhere(argument);
 	return 0;
 }
 
-/* The values need no copy: the caller's frame stays until the call has ended, whatever happens. */
 PUBLIC int fiber_call_blocking(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
 			       const fiber_arg_t *args, size_t n, int *error)
 {
 	void *values[SIGNATURE_ARGS];
-	struct blocking b = { sig, fn, result, values };
+	struct elsewhere e = { sig, fn, result, values };
 
 	if (error)
 		*error = 0;
 	if (!call_fits(sig, fn, args, n))
 		return -EINVAL;
 	call_point(values, args, n);
-	return fiber_offload_errno(run_blocking, &b, error);
+	return fiber_offload_errno(run_blocking, &e, error);
 }

@@ -208,16 +208,13 @@ static size_t bytes_with_ours(size_t asked)
 	return asked == 0 || asked > SIZE_MAX - ours ? asked : asked + ours;
 }
 
-PUBLIC int fiber_gen_create(fiber_gen_t **out, const fiber_gen_attr_t *attr, fiber_gen_fn *fn,
-			    void *arg)
+static int make(struct fiber_gen **out, const fiber_gen_attr_t *attr, size_t bytes,
+		fiber_gen_fn *fn, void *arg, const void *created_at)
 {
 	struct fiber_gen *g;
 	struct stack *s;
-	int r;
+	int r = stack_get_here(bytes, &s);
 
-	if (!out || !fn || (attr && !makes_sense(attr)))
-		return -EINVAL;
-	r = stack_get_here(attr ? bytes_with_ours(attr->stack_bytes) : 0, &s);
 	if (r < 0)
 		return r;
 	g = (struct fiber_gen *)(((uintptr_t)stack_top(s) - sizeof *g) & ~(uintptr_t)63);
@@ -225,11 +222,20 @@ PUBLIC int fiber_gen_create(fiber_gen_t **out, const fiber_gen_attr_t *attr, fib
 		.fn = fn,
 		.arg = arg,
 		.stack = s,
-		.created_at = __builtin_return_address(0),
+		.created_at = created_at,
 	};
 	lay_out(g, attr);
 	*out = g;
 	return 0;
+}
+
+PUBLIC int fiber_gen_create(fiber_gen_t **out, const fiber_gen_attr_t *attr, fiber_gen_fn *fn,
+			    void *arg)
+{
+	if (!out || !fn || (attr && !makes_sense(attr)))
+		return -EINVAL;
+	return make(out, attr, attr ? bytes_with_ours(attr->stack_bytes) : 0, fn, arg,
+		    __builtin_return_address(0));
 }
 
 static void release(struct fiber_gen *g)
@@ -259,4 +265,33 @@ PUBLIC int fiber_gen_destroy(fiber_gen_t *g)
 	if (r == 0)
 		release(g);
 	return r;
+}
+
+/* ---- deep calls -------------------------------------------------------------------------------*/
+struct dive {
+	void (*fn)(void *);
+	void *arg;
+};
+
+static void *dive(fiber_gen_t *self, void *arg)
+{
+	const struct dive *d = arg;
+
+	(void)self;
+	d->fn(d->arg);
+	return NULL;
+}
+
+int gen_call_deep(void (*fn)(void *), void *arg, const void *called_at)
+{
+	struct dive d = { fn, arg };
+	struct fiber_gen *g;
+	int r = make(&g, NULL, GEN_DEEP_BYTES, dive, &d, called_at);
+
+	if (r < 0)
+		return r;
+	g->flags |= GEN_DEEP;
+	r = fiber_gen_resume(g, NULL, NULL);
+	must(r == RETURNED);
+	return fiber_gen_destroy(g);
 }

@@ -33,11 +33,14 @@ enum gen_state {
 	GEN_GONE,
 };
 
-enum { GEN_EXCEPTIONS = 1u << 31 }; /* a program with C++: their state goes along */
+enum { /* of flags, beside those of the attributes */
+	GEN_DEEP = 1 << 29,        /* a call on a deep stack (gen_call_deep) */
+	GEN_EXCEPTIONS = 1 << 30,  /* a program with C++: their state goes along */
+};
 
 struct fiber_gen {
 	_Atomic uint32_t state;
-	uint32_t flags;         /* of the attributes, and GEN_EXCEPTIONS */
+	uint32_t flags;         /* of the attributes, and those above */
 	void *sp;               /* while SUSPENDED: its saved context */
 	void *resumer;          /* while RUNNING: the resumer's saved context */
 	uintptr_t message;      /* what a resume hands to the body's context: at first this
@@ -106,5 +109,13 @@ static inline const struct stack *gen_base(const struct fiber_gen *g)
 /* Which stack is a caller on whose fiber has `base` (NULL: a plain thread)? That, or the innermost
  * generator's. Callable in a signal handler. */
 const struct stack *gen_innermost(const struct stack *base);
+
+/* Runs fn(arg) on a stack of so many bytes, for code that needs more than a fiber's. It is a
+ * generator that never yields: so it may park, its overflow is reported, and the check of I/O calls
+ * and the sanitizers know the stack. The stack comes from and goes back to the process-wide pile of
+ * its size, whose idle members are trimmed. Deep pages are given back at each return.
+ * `called_at` is for the report. 0, or -ENOMEM. */
+enum { GEN_DEEP_BYTES = 8 << 20 };
+int gen_call_deep(void (*fn)(void *), void *arg, const void *called_at);
 
 #endif

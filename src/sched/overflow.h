@@ -12,6 +12,7 @@
 #ifndef FB_SCHED_OVERFLOW_H
 #define FB_SCHED_OVERFLOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +29,8 @@ enum {
 /* ---- asked of the scheduler (overflow_fiber.c); by a signal handler too ----------------------*/
 struct overflow_holder {
 	const char *generator;      /* its name, "": it has none; NULL: it is a fiber's stack */
-	const void *created_at;     /* the generator's */
+	bool deep;                  /* it is no generator's but a deep call's */
+	const void *created_at;     /* the generator's; where the deep call was made */
 	uint64_t id;                /* of the fiber that holds it or runs the generator; 0: none */
 	const char *name;
 	const void *spawned_at;     /* return address of the spawn, or NULL */

@@ -21,6 +21,7 @@ void overflow_describe(const struct stack *s, struct overflow_holder *out)
 	*out = (struct overflow_holder){ .name = "" };
 	if (g) {
 		out->generator = g->name;
+		out->deep = g->flags & GEN_DEEP;
 		out->created_at = g->created_at;
 		s = gen_base(g);
 	}

@@ -23,8 +23,9 @@ static void write_holder(struct line *l, const struct stack *s)
 
 	overflow_describe(s, &holder);
 	if (holder.generator) {
-		line_text(l, "generator");
-		write_quoted(l, holder.generator);
+		line_text(l, holder.deep ? "deep call" : "generator");
+		if (!holder.deep)
+			write_quoted(l, holder.generator);
 		line_text(l, holder.id ? " in " : " on a plain thread");
 	}
 	if (!holder.id)
@@ -77,10 +78,18 @@ static void write_place(struct line *l, const char *what, const void *place)
 	overflow_trace_place(l, place);
 }
 
-static void write_remedy(struct line *l, const struct stack *s, bool generator)
+static void write_remedy(struct line *l, const struct stack *s,
+			 const struct overflow_holder *holder)
 {
+	bool generator = holder->generator != NULL;
+
 	line_text(l, "  its stack has ");
 	line_number(l, s->bytes, 10);
+	if (holder->deep) {
+		line_text(l, " bytes, as every deep call's\n");
+		line_flush(l, STDERR_FILENO);
+		return;
+	}
 	line_text(l, generator ? " bytes; fiber_gen_attr_t" : " bytes; fiber_attr_t");
 	line_text(l, ".stack_bytes = ");
 	line_number(l, (s->bytes + s->bytes - 1) & ~(uint64_t)4095, 10);
@@ -101,9 +110,9 @@ void overflow_report(const struct stack *s, const void *address, const void *whe
 	write_holder(&l, s);
 	write_cause(&l, s, address, call);
 	write_suspect(&l, s);
-	write_place(&l, "  created at ", holder.created_at);
+	write_place(&l, holder.deep ? "  called at " : "  created at ", holder.created_at);
 	write_place(&l, "  spawned at ", holder.spawned_at);
-	write_remedy(&l, s, holder.generator != NULL);
+	write_remedy(&l, s, &holder);
 	line_text(&l, "  backtrace, innermost first:\n");
 	overflow_trace(&l, where);
 }
