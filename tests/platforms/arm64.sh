@@ -6,7 +6,7 @@
 # shellcheck shell=bash
 
 arm64=$PWD/build/arm64
-arm64_libraries="libcriterion-dev libffi-dev libc6 libc6-dev libstdc++6 busybox-static"
+arm64_libraries="libcriterion-dev libffi-dev libc6 libc6-dev libstdc++6 busybox-static dash"
 # pauth-impdef: a signature that is cheap to emulate.
 arm64_cpu=max,pauth-impdef=on
 

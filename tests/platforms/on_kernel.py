@@ -3,7 +3,7 @@
 
 	tests/platforms/on_kernel.py BUILD SYSROOT KERNEL LOG [--patience N] [--only NAME...]
 
-BUILD is a cross build with its tests, SYSROOT has the libraries that they need and a static
+BUILD is a cross build with its tests, SYSROOT has the libraries that they need, dash and a static
 busybox, KERNEL is the kernel's image. All of it becomes an initial file system, whose init runs
 every test in BUILD (or those named) and says on the console how each ended. LOG gets that in the
 form of Meson's testlog.txt. Ends with 0 if the machine came through, whatever the tests say; a
@@ -26,6 +26,8 @@ MACHINE = ("qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "max,pauth
 SUITES = ("laws", "programs")
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
+mkdir -p /usr/bin
+ln -s /bin/busybox /usr/bin/true
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -122,6 +124,8 @@ def file_system(sysroot, tests, patience):
     archive = Archive()
     archive.add("init", (INIT % {"patience": patience}).encode())
     archive.add("bin/busybox", read(os.path.join(sysroot, "bin/busybox")))
+    # busybox's own shell ignores SIGQUIT, and hands that on to what tests start with it.
+    archive.add("bin/sh", read(os.path.join(sysroot, "bin/dash")))
     for folder in ("proc", "sys", "dev"):
         archive.entry(folder, stat.S_IFDIR | 0o755)
     archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
