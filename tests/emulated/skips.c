@@ -17,6 +17,7 @@
 #define ADVICE "qemu-user says yes to any advice about any memory"
 #define VFORK "under qemu-user vfork is a fork, which does not tell its parent why exec failed"
 #define PREADV2 "qemu-user has no preadv2"
+#define RING "qemu-user has no io_uring"
 #define SIGNALS "qemu-user never delivers the highest real-time signals"
 #define REAPING "under qemu-user children are not reaped where SIGCHLD is ignored"
 
@@ -25,6 +26,7 @@ static const struct {
 	const char *why;
 } skips[] = {
 	{ "deque", "a_push_without_memory_fails_and_changes_nothing", LIMIT },
+	{ "dormant_misused", "who_cannot_give_up_its_stack_is_told", FORK },
 	{ "dump", "sigquit_prints_one_each_time", FORK },
 	{ "helpers", "a_forked_child_makes_its_own", FORK },
 	{ "helpers_recall", "a_plain_thread_waits_too", PROC },
@@ -32,6 +34,7 @@ static const struct {
 	{ "io_files", "a_fifo_is_waited_for_until_its_other_end_opens", PROC },
 	{ "io_fork", "the_parent_goes_on_and_the_child_begins_anew", FORK },
 	{ "io_inherited", "connect_on_a_blocking_socket", PROC },
+	{ "io_kernel_files", "a_cancelled_open_that_succeeded_leaves_no_descriptor", RING },
 	{ "io_threads", "a_close_is_noticed_without_descriptors_too", PROC },
 	{ "io_threads", "a_close_wakes_every_thread_that_waits", PROC },
 	{ "io_threads", "a_fiber_closes_what_a_thread_waits_for", PROC },
