@@ -1,26 +1,16 @@
 /* Foreign functions: called here, spawned, on a helper thread. The same on plain threads. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fiber/foreign.h>
 #include <fiber/io.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign.h"
 #include "law.h"
 #include "on_a_thread.h"
 #include "until.h"
-
-static fiber_signature_t *sig_of(const char *text)
-{
-	fiber_signature_error_t error;
-	fiber_signature_t *sig = NULL;
-
-	cr_expect(fiber_signature_create(&sig, text, &error) == 0, "%s at %zu: %s", text, error.at,
-		  error.why ? error.why : "");
-	return sig;
-}
 
 /* ---- other people's functions -----------------------------------------------------------------*/
 struct point {

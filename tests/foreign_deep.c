@@ -2,26 +2,18 @@
  * -fstack-clash-protection, as most foreign code is. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fiber/foreign.h>
 #include <fiber/io.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "death.h"
+#include "foreign.h"
 #include "law.h"
 #include "on_a_thread.h"
 #include "sched/overflow.h"
 #include "until.h"
 
 static struct death death;
-
-static fiber_signature_t *sig_of(const char *text)
-{
-	fiber_signature_t *sig = NULL;
-
-	cr_expect(fiber_signature_create(&sig, text, NULL) == 0, "%s", text);
-	return sig;
-}
 
 /* ---- other people's functions -----------------------------------------------------------------*/
 /* Half a kilobyte or so a level. */

@@ -188,6 +188,66 @@ int fiber_call_blocking(const fiber_signature_t *sig, fiber_foreign_fn *fn, void
  * fiber_call_check), -ENOMEM (no stack), -ENOTSUP: nothing was called. */
 int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
 		    const fiber_arg_t *args, size_t n);
+
+/* ---- closures: C functions made at run time -------------------------------------------------- */
+typedef struct fiber_closure fiber_closure_t;
+
+/* What runs when somebody calls one. args[i] points to the i-th argument: FIBER_GIVEN(int, args, 0)
+ * is its value. `result` points to an object of the result's type, which is zero so far; NULL if
+ * that is void. */
+typedef void fiber_closure_fn(void *context, void *result, void *const *args);
+#define FIBER_GIVEN(type, args, i) (*(__typeof__(type) const *)(args)[i])
+
+/* All zero: the defaults. */
+typedef struct fiber_closure_attr {
+	fiber_runtime_t *runtime;          /* where handlers of calls from outside of fibers run;
+	                                    * NULL: the creator's, if it is a fiber */
+	const void      *otherwise;        /* the result of a call from outside whose handler cannot
+	                                    * run: no runtime (any more), no memory for a fiber.
+	                                    * Copied. NULL: such a call aborts the process */
+	uintptr_t        reserved[2];      /* zero */
+} fiber_closure_attr_t;
+
+/* Makes a function of that signature, for foreign code to call: a comparator, a callback. Cast
+ * *code to the function's type. Each call runs handler(context, ...), which may park:
+ *
+ *	on a fiber          right there: as part of that fiber, on its stack, whatever runtime it
+ *	                    belongs to
+ *	on any other thread (a helper of fiber_call_blocking, a thread that the library has never
+ *	                    seen) in a fiber of its own, in the closure's runtime, while the thread
+ *	                    waits, whatever its deadline
+ *
+ *	static void compare(void *context, void *result, void *const *args)
+ *	{
+ *		const int *a = FIBER_GIVEN(int *, args, 0), *b = FIBER_GIVEN(int *, args, 1);
+ *
+ *		fiber_yield();
+ *		*(int *)result = (*a > *b) - (*a < *b);
+ *	}
+ *
+ *	fiber_closure_create(&closure, &code, sig, NULL, compare, NULL);        sig: "i(pp)"
+ *	qsort(numbers, n, sizeof *numbers, (int (*)(const void *, const void *))code);
+ *	fiber_closure_free(closure);
+ *
+ * It may be called by any number of fibers and threads at the same time. Exceptions and longjmp
+ * must not leave the handler. Not to be called on a worker's thread outside of fibers (the hooks
+ * worker_start and worker_stop), which would wait for itself. The signature must stay as long as
+ * the closure. `attr` may be NULL. Never parks. From any thread.
+ *
+ * Returns 0, or
+ *	-EINVAL         out, code, sig or handler is NULL; reserved words that are not zero
+ *	-ENOMEM         no memory, or none that may be executed
+ *	-ENOTSUP */
+FIBER_CHECKED int fiber_closure_create(fiber_closure_t **out, fiber_foreign_fn **code,
+				       const fiber_signature_t *sig,
+				       const fiber_closure_attr_t *attr, fiber_closure_fn *handler,
+				       void *context);
+
+/* Nobody will call it any more; calls under way go on, and need the signature until they end (the
+ * handler itself may call this). The last 256 that were freed are kept aside: whoever still calls
+ * one of them, or frees it again, is told so on stderr, and the process is aborted. NULL: nothing
+ * happens. Never parks. From any thread. */
+void fiber_closure_free(fiber_closure_t *closure);
 #ifdef __cplusplus
 }
 #endif

@@ -64,3 +64,16 @@ PUBLIC int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, v
 	(void)sig, (void)fn, (void)result, (void)args, (void)n;
 	return -ENOTSUP;
 }
+
+PUBLIC int fiber_closure_create(fiber_closure_t **out, fiber_foreign_fn **code,
+				const fiber_signature_t *sig, const fiber_closure_attr_t *attr,
+				fiber_closure_fn *handler, void *context)
+{
+	(void)out, (void)code, (void)sig, (void)attr, (void)handler, (void)context;
+	return -ENOTSUP;
+}
+
+PUBLIC void fiber_closure_free(fiber_closure_t *closure)
+{
+	(void)closure;
+}

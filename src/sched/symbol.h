@@ -1,4 +1,4 @@
-/* symbol.h - a code address as people read it. Private to src/sched/. */
+/* symbol.h - a code address as people read it. */
 #ifndef FB_SCHED_SYMBOL_H
 #define FB_SCHED_SYMBOL_H
 
