@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "poller/backends.h"
-#include "poller/number.h"
 #include "poller/orphans.h"
+#include "poller/ready_table.h"
 #include "poller/young.h"
 
 enum {
@@ -34,6 +34,7 @@ struct poller {
 	_Atomic uint32_t rung;
 	struct epoll_event events[EVENTS];
 };
+_Static_assert(offsetof(struct poller, ready) == 0, "ready_table.h counts on it");
 
 _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLPRI == POLLPRI &&
 		       EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP,
@@ -222,12 +223,6 @@ static void hush(struct poller *p)
 		atomic_swap32(&p->rung, 0);
 }
 
-/* Nothing is watched, so only the bell could be in the kernel, and what it has to say we know. */
-static bool nothing_to_look_for(struct poller *p, int64_t until)
-{
-	return until == 0 && atomic_load_explicit(&p->ready.watched, memory_order_relaxed) == 0;
-}
-
 static int wait_poller(struct poller *p, int64_t until, struct list *back)
 {
 	unsigned given = 0;
@@ -254,36 +249,10 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 }
 
 /* ---- the table --------------------------------------------------------------------------------*/
-static int submit(struct poller *p, struct poller_op *op, struct list *back)
-{
-	return ready_submit(&p->ready, op, back);
-}
-
-/* Of whatever poller, on whatever thread: the slot's guard is all it needs. */
-static bool cancel(struct poller *p, struct poller_op *op)
-{
-	(void)p;
-	return ready_cancel(op);
-}
-
-static void wake(struct poller *p)
-{
-	ring(&p->ready);
-}
-
-static uint64_t syscalls(const struct poller *p)
-{
-	return count_read(&p->ready.calls);
-}
-
 const struct poller_ops poller_epoll = {
 	.name = "epoll",
 	.open = open_poller,
 	.close = close_poller,
-	.submit = submit,
-	.cancel = cancel,
 	.wait = wait_poller,
-	.wake = wake,
-	.forget = number_forget,
-	.syscalls = syscalls,
+	READY_TABLE,
 };

@@ -20,8 +20,8 @@
 
 #include "poller/attempt.h"
 #include "poller/backends.h"
-#include "poller/number.h"
 #include "poller/orphans.h"
+#include "poller/ready_table.h"
 #include "poller/young.h"
 
 enum { EVENTS = 256 };
@@ -32,6 +32,7 @@ struct poller {
 	_Atomic uint32_t rung;
 	struct kevent events[EVENTS];
 };
+_Static_assert(offsetof(struct poller, ready) == 0, "ready_table.h counts on it");
 
 static struct poller *poller_of(struct ready *r)
 {
@@ -224,12 +225,6 @@ static void hush(struct poller *p)
 		atomic_swap32(&p->rung, 0);
 }
 
-/* As in epoll.c. */
-static bool nothing_to_look_for(struct poller *p, int64_t until)
-{
-	return until == 0 && atomic_load_explicit(&p->ready.watched, memory_order_relaxed) == 0;
-}
-
 static int wait_poller(struct poller *p, int64_t until, struct list *back)
 {
 	unsigned given = 0;
@@ -254,35 +249,10 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 }
 
 /* ---- the table --------------------------------------------------------------------------------*/
-static int submit(struct poller *p, struct poller_op *op, struct list *back)
-{
-	return ready_submit(&p->ready, op, back);
-}
-
-static bool cancel(struct poller *p, struct poller_op *op)
-{
-	(void)p;
-	return ready_cancel(op);
-}
-
-static void wake(struct poller *p)
-{
-	ring(&p->ready);
-}
-
-static uint64_t syscalls(const struct poller *p)
-{
-	return count_read(&p->ready.calls);
-}
-
 const struct poller_ops poller_kqueue = {
 	.name = "kqueue",
 	.open = open_poller,
 	.close = close_poller,
-	.submit = submit,
-	.cancel = cancel,
 	.wait = wait_poller,
-	.wake = wake,
-	.forget = number_forget,
-	.syscalls = syscalls,
+	READY_TABLE,
 };

@@ -1,5 +1,5 @@
 /* ready.h - "try, arm, try again": what every kernel that only tells of readiness has in common.
- * epoll and poll use it; see ready.c for how it works. The backend's own part is struct
+ * epoll, kqueue and poll use it; see ready.c for how it works. The backend's own part is struct
  * ready_kernel. */
 #ifndef FB_POLLER_READY_H
 #define FB_POLLER_READY_H
