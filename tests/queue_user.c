@@ -218,10 +218,10 @@ Test(queue_user, a_wake_takes_no_room_from_events, .timeout = 60)
 	fiber_queue_event_t event;
 	int fd = eventfd(1, 0);
 
-	cr_expect(fiber_queue_register(q, fd, TOKEN, R | EDGE) == 0);
 	cr_expect(fiber_queue_fd(q) >= 0, "every raise rings");
 	raise_it(q, user, R);
 	lower_it(q, user, R);
+	cr_expect(fiber_queue_register(q, fd, TOKEN, R | EDGE) == 0, "behind the bell");
 	cr_expect(fiber_queue_wait(q, &event, 1, 0) == 1, "not even the last one");
 	close(fd);
 	queue_gone(q);

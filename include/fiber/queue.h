@@ -172,7 +172,8 @@ int fiber_queue_wake(fiber_queue_t *queue);
 
 /* A descriptor that poll(2), a fiber (fiber_wait_fd) or another queue find readable when a wait
  * would return at once. Like every event it may be a hint in vain. It is the queue's own: neither
- * read it nor close it. From the first call on a raise costs a system call also while nobody waits.
+ * read it nor close it; and if fibers waited for it, fiber_forget it before fiber_queue_destroy.
+ * From the first call on a raise costs a system call also while nobody waits.
  * Returns the descriptor, or -ENOTSUP: the system has none. */
 fiber_fd fiber_queue_fd(fiber_queue_t *queue);
 
