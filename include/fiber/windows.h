@@ -37,6 +37,13 @@ struct msghdr {
 #define MSG_NOSIGNAL 0x20000000
 #define MSG_ERRQUEUE 0x40000000
 #define MSG_CMSG_CLOEXEC 0
+
+/* Never reported. */
+#define POLLRDHUP 0x2000
+
+#if !defined(IOV_MAX)
+#define IOV_MAX 1024
+#endif
 #endif
 
 #endif

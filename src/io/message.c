@@ -4,9 +4,8 @@
  * MSG_DONTWAIT, and receiving from the error queue or urgent data, for which recv(2) does not wait
  * either. Those try once. MSG_WAITALL is a loop here, because a socket that is asked not to wait
  * ignores it. */
-#include <string.h>
-
 #include "io/io.h"
+#include "io/system.h"
 
 enum { NOW_OR_NEVER = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB };
 
@@ -77,21 +76,6 @@ PUBLIC ssize_t fiber_send(fiber_fd fd, const void *buffer, size_t bytes, int fla
 	return transmit(&op);
 }
 
-/* What is known of their numbers is about other files. */
-static void descriptors_born(struct msghdr *message)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, (char *)c + at, sizeof fd);
-			poller_born(fd, BORN_UNKNOWN);
-		}
-	}
-}
-
 PUBLIC ssize_t fiber_recvmsg(fiber_fd fd, struct msghdr *message, int flags)
 {
 	struct poller_op op = { .kind = IO_RECVMSG, .fd = fd, .msg = message,
@@ -105,7 +89,7 @@ PUBLIC ssize_t fiber_recvmsg(fiber_fd fd, struct msghdr *message, int flags)
 		return r;
 	r = receive(&op);
 	if (r >= 0 && unlikely(message->msg_controllen > 0))
-		descriptors_born(message);
+		io_rights_born(message);
 	return r;
 }
 

@@ -5,9 +5,9 @@
  * comes first ends it, and each is taken back before the call returns, so a case that lost leaves
  * nothing. */
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "io/io.h"
+#include "io/system.h"
 
 enum {
 	FEW = 8,     /* operations kept on the stack */
@@ -41,9 +41,9 @@ static int submit(struct watch *w, struct fiber *self, uint64_t ticket)
 		const struct pollfd *p = &w->set[w->submitted];
 		struct poller_op *op = &w->ops[w->submitted];
 
-		*op = (struct poller_op){ .kind = IO_POLL, .fd = p->fd, .owner = self,
+		*op = (struct poller_op){ .kind = IO_POLL, .fd = (fiber_fd)p->fd, .owner = self,
 					  .ticket = ticket, .events = poller_event(p->events) };
-		if (p->fd < 0 || wait_submit(op) == POLLER_IN_FLIGHT)
+		if (op->fd < 0 || wait_submit(op) == POLLER_IN_FLIGHT)
 			continue;
 		w->submitted++;
 		return op->result < 0 && op->result != -EBADF ? (int)op->result : 1;
@@ -125,14 +125,6 @@ static int fiber_waits(struct pollfd *set, nfds_t count, int64_t until)
 	return r;
 }
 
-/* poll(2) refuses more than that, but checkers look at the memory before they call it. */
-static nfds_t limit(void)
-{
-	struct rlimit most;
-
-	return getrlimit(RLIMIT_NOFILE, &most) == 0 ? (nfds_t)most.rlim_cur : 0;
-}
-
 PUBLIC int fiber_poll(struct pollfd *set, nfds_t count, int timeout_ms)
 {
 	int64_t until = OS_NEVER;
@@ -140,7 +132,7 @@ PUBLIC int fiber_poll(struct pollfd *set, nfds_t count, int timeout_ms)
 
 	if (!set && count > 0)
 		return -EFAULT;
-	if (count > MANY && count > limit())
+	if (count > MANY && count > io_poll_most())
 		return -EINVAL;
 	overflow_check(set, count);
 	r = wait_check();

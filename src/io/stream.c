@@ -3,9 +3,8 @@
  * The hot path: a handful of checks, an operation on the stack, wait_op. A read of zero bytes
  * never waits, whatever the descriptor is; recv(2), which is what a socket is read with, would
  * wait for data that it then does not take. */
-#include <unistd.h>
-
 #include "io/io.h"
+#include "io/system.h"
 
 ssize_t io_op(struct poller_op *op, enum wait_what what)
 {
@@ -40,13 +39,12 @@ ssize_t io_check_vector(fiber_fd fd, const struct iovec *iov, size_t count)
 /* Is it a descriptor, and open for reading? */
 static ssize_t read_nothing(fiber_fd fd)
 {
-	char byte;
 	int r = wait_check();
 
 	if (r < 0)
 		return r;
 	wait_done();
-	return read(fd, &byte, 0) < 0 ? -errno : 0;
+	return io_touch(fd);
 }
 
 PUBLIC ssize_t fiber_read(fiber_fd fd, void *buffer, size_t bytes)
