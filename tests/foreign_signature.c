@@ -137,6 +137,8 @@ Test(foreign_signature, what_is_wrong_is_pointed_at, .timeout = 20)
 		{ "i(p.f)", 4, "a float is promoted: say d" },
 		{ "i(p.ic)", 5, "promoted: say i" },
 		{ "i(p.  S)", 6, "promoted: say i" },
+		{ "{D}(i)", 0, "such a result" },
+		{ "{{D}}()", 0, "such a result" },
 		{ "i({{{{{{{{{{{{{{{{{i}}}}}}}}}}}}}}}}})", 18, "beyond the limit" },
 	};
 

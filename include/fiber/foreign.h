@@ -31,7 +31,7 @@
  *	                    signature of printf is i(p.id) where it is given an int and a double
  *
  * A member's alignment is that of its type: structs that are packed, and unions and bit-fields,
- * have no letters.
+ * have no letters. A struct of nothing but one long double cannot be a result (libffi's limit).
  *
  * What the call is given is copied: values are the function's own. What a pointer points to is
  * never copied and stays its owner's: a string or a buffer must remain until the call has ended,

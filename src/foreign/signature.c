@@ -54,10 +54,25 @@ static void lay_out_copy(struct fiber_signature *sig, const uint32_t *at)
 	sig->copy_bytes = offset;
 }
 
+/* On x86-64 a struct that is one long double comes back on the stack of the x87. libffi (3.4.4)
+ * knows that of the type itself only, and leaves the struct there; after eight such calls every
+ * long double is a NaN. Refused everywhere, so that programs stay portable. */
+static bool cannot_return(const ffi_type *type)
+{
+	while (type->type == FFI_TYPE_STRUCT && type->elements[0] && !type->elements[1]) {
+		type = type->elements[0];
+		if (type->type == FFI_TYPE_LONGDOUBLE)
+			return true;
+	}
+	return false;
+}
+
 static bool prepare(struct fiber_signature *sig, ffi_type *result, unsigned fixed)
 {
 	ffi_status status;
 
+	if (cannot_return(result))
+		return false;
 	if (fixed == sig->count)
 		status = ffi_prep_cif(&sig->cif, FFI_DEFAULT_ABI, sig->count, result, sig->types);
 	else
@@ -116,7 +131,7 @@ PUBLIC int fiber_signature_create(fiber_signature_t **out, const char *text,
 	if (r < 0) {
 		parse_free_structs(parsed.structs);
 		if (r == -EINVAL && !error->why)
-			error->why = "libffi does not know such a function on this processor";
+			error->why = "libffi cannot call functions with such a result or argument";
 		return r;
 	}
 	(*out)->structs = parsed.structs;
