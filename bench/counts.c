@@ -7,12 +7,16 @@
  * does once is not counted. */
 #include <fiber/chan.h>
 #include <fiber/gen.h>
+#include <fiber/queue.h>
 #include <fiber/sync.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "arch.h"
 
@@ -253,6 +257,54 @@ static int resume_and_yield(void *unused)
 	return fiber_gen_destroy(gen);
 }
 
+/* ---- the event queue*/
+
+/* A byte goes to the other end and is waited for there: what the queue adds to epoll is the
+ * difference of the two. */
+static void pair_of(int fds[2])
+{
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+}
+
+static void hit(int from, int to)
+{
+	char ball = 'o';
+
+	CHECK(write(from, &ball, 1) == 1 && read(to, &ball, 1) == 1);
+}
+
+static int queue_event(void *unused)
+{
+	fiber_queue_event_t event;
+	fiber_queue_t *queue;
+	int fds[2];
+
+	(void)unused;
+	pair_of(fds);
+	CHECK(fiber_queue_create(&queue) == 0);
+	CHECK(fiber_queue_register(queue, fds[0], 7, FIBER_QUEUE_WRITABLE) == 0);
+	for (; turns < n; turns++) {
+		CHECK(fiber_queue_wait(queue, &event, 1, FIBER_NEVER) == 1 && event.token == 7);
+		hit(fds[0], fds[1]);
+	}
+	return fiber_queue_destroy(queue);
+}
+
+static int epoll_event(void *unused)
+{
+	struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+	int fds[2], epoll = epoll_create1(0);
+
+	(void)unused;
+	pair_of(fds);
+	CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event) == 0);
+	for (; turns < n; turns++) {
+		CHECK(epoll_wait(epoll, &event, 1, -1) == 1 && event.data.u64 == 7);
+		hit(fds[0], fds[1]);
+	}
+	return 0;
+}
+
 static sem_t over;
 
 static void *sleep_until_over(void *unused)
@@ -283,6 +335,9 @@ static const struct {
 	{"resume and yield", resume_and_yield, FIBER},
 	{"resume and yield on a thread", resume_and_yield, PLAIN},
 	{"resume and yield, two threads", resume_and_yield, FIBER | SECOND_THREAD},
+	{"event of bare epoll", epoll_event, PLAIN},
+	{"event of a queue", queue_event, PLAIN},
+	{"event of a queue, two threads", queue_event, SECOND_THREAD},
 	{"lock and unlock on a thread", lock_and_unlock, PLAIN},
 	{"lock and unlock, two threads", lock_and_unlock, FIBER | SECOND_THREAD},
 	{"lock to read, two threads", lock_to_read, FIBER | SECOND_THREAD},

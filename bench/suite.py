@@ -174,6 +174,11 @@ WORKLOADS = {
         [],
         slow=('10 ms heartbeat, how late',),
     ),
+    'queue': Workload(
+        'The event queue: one event, with its read and write, beside bare epoll',
+        'bench-queue',
+        [],
+    ),
     'sleep': Workload(
         'Sleepers and timers',
         'bench-sleep',
