@@ -4,10 +4,12 @@
 	tests/examples_files.py NAME FOLDER
 
 As tests/examples.py."""
+import http.server
 import os
 import re
 import sys
 import tempfile
+import threading
 import zlib
 
 from served import Server, expect, program, receive_until
@@ -110,7 +112,61 @@ def digest():
         expect(program("digest", os.path.join(folder, "absent"))[0] == 1, "an error for no file")
 
 
-CHECKS = {check.__name__: check for check in (file_server, sqlite, digest)}
+def sort():
+    numbers = [number * 7919 % 1009 - 500 for number in range(300)]
+    status, said = program("sort", *map(str, numbers))
+    lines = said.splitlines()
+    expect(status == 0 and lines[0].split() == [str(n) for n in sorted(numbers)],
+           f"the numbers in order, not {said!r}")
+    match = re.fullmatch(r"(\d+) comparisons, (\d+) turns of another fiber", lines[1])
+    expect(match and int(match[1]) > 300 and int(match[2]) > 300, f"turns, not {lines[1]!r}")
+
+
+class Bodies(http.server.BaseHTTPRequestHandler):
+    """/N: N bytes, of which the first says how the rest follow."""
+
+    def do_GET(self):
+        try:
+            body = body_of(int(self.path[1:]))
+        except ValueError:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def body_of(length):
+    return bytes(i * i % 251 for i in range(length))
+
+
+def sum_of(body):
+    total = 0
+    for byte in body:
+        total = (total * 31 + byte) % 1000000007
+    return total
+
+
+def fetch():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bodies)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}/"
+    lengths = [1, 20000, 70000, 150000, 200000]
+    status, said = program("fetch", "2000000", *(f"{base}{n}" for n in lengths))
+    lines = said.splitlines()
+    expected = {f"{sum_of(body_of(n))} {n} {base}{n}" for n in lengths}
+    expect(status == 0 and set(lines[:-1]) == expected, f"{expected}, not {said!r}")
+    match = re.fullmatch(r"(\d+) pieces, (\d+) beats", lines[-1])
+    expect(match and int(match[1]) >= 5 and int(match[2]) > 0, f"beats, not {lines[-1]!r}")
+    expect(program("fetch", "1000000", base + "absent")[0] == 1, "an error for what is not there")
+    server.shutdown()
+
+
+CHECKS = {check.__name__: check for check in (file_server, sqlite, digest, sort, fetch)}
 
 if __name__ == "__main__":
     CHECKS[sys.argv[1]]()
