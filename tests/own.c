@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "law.h"
+#include "waits.h"
 
 static bool ahead; /* does this poller receive ahead? */
 
@@ -312,6 +313,8 @@ Test(own, the_next_runtime_reads_on, .timeout = 60)
 static int misuse(void *unused)
 {
 	fiber_fd fds[2];
+	fiber_t reader;
+	int r = 0;
 
 	(void)unused;
 	cr_expect(fiber_own(-1) == -EBADF && fiber_own(1 << 20) == -EBADF);
@@ -319,6 +322,18 @@ static int misuse(void *unused)
 	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
 	cr_expect(fiber_socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
 	cr_expect(fiber_own(fds[0]) == -EOPNOTSUPP);
+	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
+	cr_expect(fiber_socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+	for (int tries = 0; r != -EBUSY && tries < 100; tries++) {
+		int ended;
+
+		cr_expect(fiber_spawn(&reader, NULL, read_forever, &fds[0]) == 0);
+		until_it_waits_for(reader, "read");
+		r = fiber_own(fds[0]); /* 0: on another worker, it was just about to wait */
+		cr_expect(fiber_forget(fds[0]) == 0);
+		cr_expect(fiber_join(reader, &ended) == 0 && ended == -EBADF);
+	}
+	cr_expect(r == -EBUSY, "%d", r);
 	cr_expect(fiber_close(fds[0]) == 0 && fiber_close(fds[1]) == 0);
 	return 0;
 }

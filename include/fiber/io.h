@@ -261,8 +261,13 @@ int fiber_forget(fiber_fd fd);
  * Where bytes are received ahead, everything else that would take them or wait for them - plain
  * threads, fiber_recvmsg, MSG_PEEK, fiber_poll for POLLIN - answers -EBUSY. Writing is as before.
  *
+ * A listener may be owned too: then only fibers take connections from it, by fiber_accept, and
+ * while one waits there the library accepts ahead. Connections that nobody has taken by then are
+ * closed with the listener.
+ *
  * Never parks. No cancellation point. Returns 0, or
- *	-ENOTSOCK, -EOPNOTSUPP  it is no socket; no stream */
+ *	-ENOTSOCK, -EOPNOTSUPP  it is no socket; no stream
+ *	-EBUSY       fibers wait on it already */
 int fiber_own(fiber_fd fd);
 
 /* New descriptors, as socket(2), pipe(2), socketpair(2). Never park. No cancellation points.

@@ -1,4 +1,5 @@
-/* ahead.h - bytes of an owned stream that were received before anybody asked for them.
+/* ahead.h - bytes of an owned stream, or connections of an owned listener, that were taken before
+ * anybody asked for them.
  *
  * Only io_uring receives ahead; what others must know of it is here. Hangs on its slot
  * (slot.ahead), guarded by the slot's guard. */
@@ -8,7 +9,8 @@
 #include "poller/held.h"
 
 struct ahead {
-	size_t bytes; /* received, and not yet read */
+	size_t bytes;     /* received, and not yet read; of a listener: connections, accepted */
+	bool connections; /* it is of a listener */
 	/* The number is given up: takes it off its slot; who waits for bytes is given back, with
 	 * -EBADF. Bytes that nobody read are lost. */
 	void (*end)(struct slot *, struct list *back);

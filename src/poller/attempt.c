@@ -176,7 +176,7 @@ static bool next_connection(int error)
 	}
 }
 
-static enum poller_born kind_of_accepted(unsigned nature)
+enum poller_born attempt_accepted(unsigned nature)
 {
 	if (nature & NATURE_TCP)
 		return BORN_STREAM_INET;
@@ -198,7 +198,7 @@ static enum tried try_accept(struct poller_op *op, unsigned nature, _Atomic uint
 	} while (fd < 0 && next_connection(errno) && ++tries < ACCEPT_TRIES);
 	if (fd < 0)
 		return refused(op, nature, errno);
-	poller_born(fd, kind_of_accepted(nature));
+	poller_born(fd, attempt_accepted(nature));
 	op->result = fd;
 	return TRIED_DONE;
 }

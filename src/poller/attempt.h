@@ -19,6 +19,8 @@ enum tried attempt_op(struct poller_op *, unsigned nature, _Atomic uint64_t *cal
 enum tried attempt_unknown(struct poller_op *, unsigned *nature, _Atomic uint64_t *calls);
 /* Of a number without a slot (too large for the table, or no memory for one): its result. */
 int attempt_refuse(int fd);
+/* What a listener of that nature accepts. */
+enum poller_born attempt_accepted(unsigned nature);
 /* attempt_op for one buffer on a socket, which is nearly all that is ever done. */
 enum tried attempt_receive(struct poller_op *, void *buffer, size_t bytes, unsigned nature,
 			   _Atomic uint64_t *calls);

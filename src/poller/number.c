@@ -122,7 +122,7 @@ void number_born(int fd, unsigned nature)
 int poller_own(fiber_fd fd)
 {
 	struct slot *s = slot_get(fd);
-	int type = 0;
+	int type = 0, e;
 	socklen_t bytes = sizeof type;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0)
@@ -132,9 +132,11 @@ int poller_own(fiber_fd fd)
 	if (!s)
 		return 0; /* nothing is known of it, and nothing is done ahead */
 	spin_lock(&s->guard);
-	s->owned = true;
+	/* Who waits already would not hear of what is taken ahead. */
+	e = !s->owned && (!list_empty(&s->held) || !waiters_none(s)) ? -EBUSY : 0;
+	s->owned |= e == 0;
 	spin_unlock(&s->guard);
-	return 0;
+	return e;
 }
 
 bool poller_stop_ahead(fiber_fd fd, struct list *back)

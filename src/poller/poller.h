@@ -149,8 +149,9 @@ int poller_look(struct pollfd *, nfds_t);
 unsigned poller_leaving(fiber_fd);
 
 /* Bytes of a stream socket are taken by IO_RECV and IO_READ of fibers only, until the number is
- * forgotten: they may be received ahead. -EBADF, -ENOTSOCK, -EOPNOTSUPP: no stream. Where that is
- * done, whatever else receives or waits for bytes there ends with -EBUSY. */
+ * forgotten (connections of a listener: by IO_ACCEPT): they may be taken ahead. -EBADF, -ENOTSOCK,
+ * -EOPNOTSUPP: no stream; -EBUSY: somebody waits on it already. Where that is done, whatever else
+ * takes bytes or waits for them there ends with -EBUSY. */
 int poller_own(fiber_fd);
 /* Ends that until somebody reads again; when poller_leaving says 0 it has ended. False: nothing is
  * received ahead. */

@@ -242,6 +242,8 @@ static int wait_poller(struct poller *p, int64_t until, struct list *back)
 		given += uring_take_early(u, back) + uring_answer(u, back);
 		if (given || u->rang)
 			until = 0;
+		if (unlikely(!list_empty(&u->idle_doors)))
+			uring_rest_doors(u);
 		if (nothing_to_look_for(u, until))
 			break;
 		ending = sleep_once(u, until);

@@ -5,6 +5,8 @@
  *	uring_file.c    what is done with files
  *	uring_stream.c  streams of the library's own, which are received ahead
  *	uring_lend.c    the buffers for that
+ *	uring_door.c    listeners of the library's own, from which is accepted ahead
+ *	uring_ahead.c   what these two have in common
  *	uring_back.c    how a completion becomes a result
  *	uring_cancel.c  taking operations back: interruptions, and numbers that were given up
  *
@@ -34,6 +36,7 @@ enum uring_way {
 	URING_POLLS,    /* to tell when it is ready */
 	URING_FILES,    /* IO_FILE */
 	URING_STREAMS,  /* to receive again and again: ours (uring_stream.c) */
+	URING_DOORS,    /* to accept again and again: ours (uring_door.c) */
 };
 
 /* The lowest bits of what a completion carries; operations are aligned. */
@@ -57,6 +60,7 @@ struct uring {
 	unsigned flying;             /* operations that are not back */
 	struct list young, old;      /* those in the kernel's hands; `old` are checked already */
 	struct list timed;
+	struct list idle_doors;      /* on which nobody waited when last looked at */
 	struct uring_buffers *buffers; /* for streams; NULL: none yet */
 	struct slot nowhere;         /* of those without a descriptor */
 	struct list early;           /* back, before a `wait` could say so */
@@ -121,10 +125,25 @@ void uring_prepare_stream(struct io_uring_sqe *, const struct slot *);
 /* A completion of URING_STREAMS. How many operations are back. */
 unsigned uring_land_stream(struct uring *, struct poller_op *, int r, unsigned flags,
 			   struct list *back);
+
+/* ---- uring_ahead.c ----------------------------------------------------------------------------*/
+/* For good, of either kind. */
+unsigned uring_land_ahead(struct uring *, struct poller_op *, int r, struct list *back);
 /* An operation in the state URING_AHEAD leaves. False: it is back already. */
 bool uring_leave_stream(struct poller_op *);
-/* Ends what is received ahead, and frees the buffers. */
+/* Ends what is taken ahead, and frees the buffers. */
 void uring_close_streams(struct uring *);
+
+/* ---- uring_door.c -----------------------------------------------------------------------------*/
+/* The same, of an accept on an owned slot; `tried`: in vain, just now. */
+int uring_accept(struct uring *, struct slot *, struct poller_op *, bool tried);
+void uring_prepare_door(struct io_uring_sqe *);
+unsigned uring_land_door(struct uring *, struct poller_op *, int r, unsigned flags,
+			 struct list *back);
+/* Guard held: an operation that waited there has left. */
+void uring_door_left(struct slot *);
+/* The turn is over: doors where nobody waits are not left open. */
+void uring_rest_doors(struct uring *);
 
 /* ---- uring_lend.c -----------------------------------------------------------------------------*/
 enum { URING_LENT = 0 }; /* the number of the group, for submissions */

@@ -41,7 +41,8 @@ static ssize_t result_of(const struct poller_op *op, int r)
 		return op->kind == IO_POLL ? ready_of(op, r) : POLLER_RETRY;
 	case URING_FILES:
 		return r;
-	case URING_STREAMS: /* uring_land_stream */
+	case URING_STREAMS: /* they land elsewhere */
+	case URING_DOORS:
 		break;
 	}
 	unreachable();
@@ -98,6 +99,8 @@ static unsigned land(struct uring *u, struct poller_op *op, int r, unsigned flag
 
 	if (unlikely(op->way == URING_STREAMS))
 		return uring_land_stream(u, op, r, flags, back);
+	if (unlikely(op->way == URING_DOORS))
+		return uring_land_door(u, op, r, flags, back);
 	result = result_of(op, r);
 	spin_lock(&s->guard);
 	again = op->state == URING_CHECKED && was_cancelled(r) && !op->given_up;

@@ -56,7 +56,7 @@ bool uring_cancel(struct poller *p, struct poller_op *op)
 {
 	struct uring *u = uring_of(p);
 
-	if (op->way == URING_STREAMS)
+	if (op->way >= URING_STREAMS)
 		return uring_leave_stream(op);
 	if (op->state == URING_BACK)
 		return false;
@@ -123,8 +123,8 @@ static void answer(struct slot *s, void *context)
 			leave(a->u, op);
 			continue;
 		}
-		if (op->way == URING_STREAMS) {
-			a->n += uring_land_stream(a->u, op, -ECANCELED, 0, a->back);
+		if (op->way >= URING_STREAMS) {
+			a->n += uring_land_ahead(a->u, op, -ECANCELED, a->back);
 			continue;
 		}
 		uring_give(a->u, op, -ECANCELED, a->back);

@@ -265,46 +265,6 @@ static struct stream *make(struct uring *u, struct slot *s)
 	return t;
 }
 
-/* When the thread of the ring is gone, the kernel has taken back all that it had: it never fills a
- * buffer but on that thread. */
-static void land_all(struct uring *u)
-{
-	struct list *node, *next;
-
-	uring_take(u, &u->early);
-	for (node = u->old.next; node && node != &u->old; node = next) {
-		struct poller_op *op = container_of(node, struct poller_op, age);
-
-		next = node->next;
-		if (op->way == URING_STREAMS)
-			uring_land_stream(u, op, -ECANCELED, 0, &u->early);
-	}
-}
-
-static void cancel_all(struct uring *u)
-{
-	struct list *node;
-
-	for (node = u->old.next; node && node != &u->old; node = node->next) {
-		struct poller_op *op = container_of(node, struct poller_op, age);
-
-		if (op->way == URING_STREAMS && op->state == URING_KERNEL)
-			uring_cancel_later(u, op, URING_LEAVING);
-	}
-	uring_turn(u, &u->early);
-}
-
-/* Nobody waits any more; the next who comes starts them anew, from where they are. */
-void uring_close_streams(struct uring *u)
-{
-	if (!u->buffers)
-		return;
-	if (atomic_load_explicit(&u->held.thread, memory_order_relaxed) == held_thread())
-		cancel_all(u);
-	land_all(u);
-	uring_free_buffers(u);
-}
-
 /* ---- reading ----------------------------------------------------------------------------------*/
 static int done(struct poller_op *op, ssize_t result)
 {
@@ -374,25 +334,11 @@ int uring_receive(struct uring *u, struct slot *s, struct poller_op *op)
 {
 	struct stream *t = s->ahead ? container_of(s->ahead, struct stream, ahead) : NULL;
 
+	if (s->ahead && s->ahead->connections)
+		return op->kind == IO_POLL && wants_bytes(op) ? done(op, -EBUSY) : URING_NOT_AHEAD;
 	if (is_read(op)) {
 		t = t ? t : make(u, s);
 		return t ? read_stream(u, s, t, op) : URING_NOT_AHEAD;
 	}
 	return t && wants_bytes(op) ? done(op, -EBUSY) : URING_NOT_AHEAD;
-}
-
-bool uring_leave_stream(struct poller_op *op)
-{
-	struct slot *s = op->slot;
-	bool waits;
-
-	spin_lock(&s->guard);
-	waits = op->state == URING_AHEAD;
-	if (waits) {
-		list_remove(&op->link);
-		op->state = URING_BACK;
-		op->result = -ECANCELED;
-	}
-	spin_unlock(&s->guard);
-	return waits;
 }

@@ -87,6 +87,9 @@ static void queue(struct uring *u, const struct slot *s, struct poller_op *op)
 	case URING_STREAMS:
 		uring_prepare_stream(sqe, s);
 		break;
+	case URING_DOORS:
+		uring_prepare_door(sqe);
+		break;
 	}
 	sqe->user_data = (uintptr_t)op | URING_OP;
 	op->place = u->ring.tail - 1;
@@ -163,6 +166,12 @@ static int conclude(struct uring *u, struct slot *s, struct poller_op *op,
 	case TRIED_NO_EDGE:
 		if (op->flags & MSG_DONTWAIT)
 			return finish(op, -EAGAIN);
+		if (unlikely(s->owned) && op->kind == IO_ACCEPT) {
+			int verdict = uring_accept(u, s, op, true);
+
+			if (verdict != URING_NOT_AHEAD)
+				return verdict;
+		}
 		return tried == TRIED_NO_EDGE ? fly_by_time(u, s, op)
 					      : fly_in_kernel(u, s, op, URING_POLLS);
 	}
@@ -208,7 +217,8 @@ static int submit_guarded(struct uring *u, struct slot *s, struct poller_op *op)
 	if (unlikely(op->again) && op->forgets != s->forgets)
 		return finish(op, -EBADF);
 	if (unlikely(s->owned)) {
-		verdict = uring_receive(u, s, op);
+		verdict = op->kind == IO_ACCEPT ? uring_accept(u, s, op, false)
+						: uring_receive(u, s, op);
 		if (verdict != URING_NOT_AHEAD)
 			return verdict;
 	}
