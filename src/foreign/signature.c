@@ -3,6 +3,7 @@
 #include "foreign/signature.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,25 @@ static bool cannot_return(const ffi_type *type)
 	return false;
 }
 
+/* On AArch64, whose long double has 113 bits, a struct of more than 16 bytes goes by reference.
+ * Where its pointer finds no register any more, libffi (3.4.4) aligns the pointer like the struct,
+ * and the function looks for it 8 bytes below. Of registers the most that may be taken count. */
+static bool cannot_pass(const struct fiber_signature *sig)
+{
+	unsigned registers = 0;
+
+	for (unsigned i = 0; LDBL_MANT_DIG == 113 && i < sig->count; i++) {
+		const ffi_type *type = sig->types[i];
+		bool large = type->type == FFI_TYPE_STRUCT && type->size > 16;
+
+		if (large && type->alignment > 8 && registers >= 8)
+			return true;
+		if (!is_floating(type))
+			registers += type->type == FFI_TYPE_STRUCT && !large ? 2 : 1;
+	}
+	return false;
+}
+
 static bool prepare(struct fiber_signature *sig, ffi_type *result, unsigned fixed)
 {
 	ffi_status status;
@@ -83,6 +103,8 @@ static bool prepare(struct fiber_signature *sig, ffi_type *result, unsigned fixe
 	for (unsigned i = 0; i < sig->count; i++)
 		if (sig->types[i]->alignment > SIGNATURE_ALIGNMENT)
 			return false;
+	if (cannot_pass(sig))
+		return false;
 	if (is_integer(result) && result->size < sizeof(ffi_arg))
 		sig->narrow_bytes = result->size;
 	sig->is_int = result == &ffi_type_sint32;
