@@ -59,6 +59,9 @@ int64_t bench_resident(void);
 int64_t bench_page_tables(void);
 long bench_mappings(void);       /* lines of /proc/self/maps */
 double bench_peak_megabytes(void);
+/* Whether so many of so many bytes would not fit into the memory that is free; then a note says
+ * so. */
+bool bench_lacks_memory(long count, long bytes);
 /* How many processors this process may use; to be called once before bench_pin narrows it. */
 unsigned bench_processors(void);
 /* Keeps the calling thread on one of the processors that the process was started with. */

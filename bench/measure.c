@@ -72,6 +72,23 @@ double bench_peak_megabytes(void)
 	return usage.ru_maxrss / 1024.0;
 }
 
+bool bench_lacks_memory(long count, long bytes)
+{
+	char line[256];
+	double free_kilobytes = 0, needed = (double)count * (double)bytes / 1024;
+	FILE *file = fopen("/proc/meminfo", "r");
+
+	BENCH_CHECK(file);
+	while (fgets(line, sizeof line, file))
+		if (!strncmp(line, "MemAvailable:", 13))
+			free_kilobytes = atof(line + 13);
+	fclose(file);
+	if (needed < 0.9 * free_kilobytes)
+		return false;
+	bench_note("needs %.0f MB of memory", needed / 1024);
+	return true;
+}
+
 unsigned bench_processors(void)
 {
 	if (CPU_COUNT(&allowed) == 0)

@@ -1,6 +1,6 @@
 /* sleep.c - fibers that sleep: what one weighs, what its timer costs.
  *
- * Memory: resident bytes and page tables of this process with 100,000 fibers in fiber_sleep, less
+ * Memory: resident bytes and page tables of this process with so many fibers in fiber_sleep, less
  * the same before they were spawned. Everything that the library keeps for them is inside; only
  * the kernel's own records of mappings are not, so their number is published beside it.
  *
@@ -100,6 +100,8 @@ static double memory(const struct bench_row *row)
 {
 	fiber_options_t options = {.workers = 1};
 
+	if (bench_lacks_memory(row->n, 5000))
+		return BENCH_NO_FIGURE;
 	BENCH_CHECK(fiber_run(&options, weigh, (void *)row) == 0);
 	BENCH_CHECK(cancelled == row->n);
 	return BENCH_NO_FIGURE;
@@ -223,7 +225,9 @@ static double timers(const struct bench_row *row)
 }
 
 static const struct bench_row rows[] = {
+	{"10,000 parked", memory, 4600, 1, "bytes", .n = 10000, .cold = true},
 	{"100,000 parked", memory, 4600, 1, "bytes", .n = 100000, .cold = true},
+	{"1,000,000 parked", memory, 4420, 1, "bytes", .n = 1000000, .cold = true},
 	{"19,000 dormant", memory, 300, 1, "bytes", .n = 19000, .cold = true, .variant = 1},
 	{"100,000 random sleeps", random_sleeps, 0.35, 100000, "s", .n = 100000, .cold = true},
 	{"1,000,000 random sleeps", random_sleeps, 2.4, 1000000, "s", .n = 1000000, .cold = true},

@@ -12,6 +12,8 @@
 #include <fiber.h>
 #include <stdlib.h>
 
+enum { STACK_BYTES_AT_LEAST = 5000 };
+
 static struct {
 	long turns, begin_at, next_mark, end_at;
 	int64_t begin, end;
@@ -93,6 +95,8 @@ static double yields(const struct bench_row *row)
 {
 	fiber_options_t options = {.workers = 1};
 
+	if (bench_lacks_memory(row->n, STACK_BYTES_AT_LEAST))
+		return BENCH_NO_FIGURE;
 	run.n = row->n;
 	run.parked = run.turns = 0;
 	run.over = false;
@@ -114,6 +118,7 @@ static const struct bench_row rows[] = {
 	{"100 fibers", yields, 8, 4000000, .n = 100},
 	{"10,000 fibers", yields, 12, 4000000, .n = 10000},
 	{"100,000 fibers", yields, 50, 2000000, .n = 100000},
+	{"1,000,000 fibers", yields, 0, 4000000, .n = 1000000},
 };
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -34,10 +35,12 @@ static inline void announce(int listener)
 
 static inline int listen_loopback(int flags)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
+	struct sockaddr_in address;
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	raise_descriptors();
+	memset(&address, 0, sizeof address);
+	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) ||
 	    listen(listener, 4096))

@@ -187,6 +187,7 @@ static const bench_row rows[] = {
 	{"one by one", lives, 0, 200000, nullptr, 200000, 0, false, 0},
 	{"batch of 100,000", lives, 0, 100000, nullptr, 100000, 0, false, 1},
 	{"100,000 alive, parked once", lives, 0, 100000, nullptr, 100000, 0, false, 2},
+	{"10,000 parked", memory, 0, 1, "bytes", 10000, 0, true, 0},
 	{"100,000 parked", memory, 0, 1, "bytes", 100000, 0, true, 0},
 	{"100,000 random sleeps", random_sleeps, 0, 100000, "s", 100000, 0, true, 0},
 	{"1,000,000 random sleeps", random_sleeps, 0, 1000000, "s", 1000000, 0, true, 0},

@@ -212,7 +212,9 @@ static const struct bench_row rows[] = {
 	{"one by one", lives, 0, 500000, .n = 500000, .variant = 0, .cold = true},
 	{"batch of 100,000", lives, 0, 100000, .n = 100000, .variant = 1, .cold = true},
 	{"100,000 alive, parked once", lives, 0, 100000, .n = 100000, .variant = 2, .cold = true},
+	{"10,000 parked", memory, 0, 1, "bytes", .n = 10000, .cold = true},
 	{"100,000 parked", memory, 0, 1, "bytes", .n = 100000, .cold = true},
+	{"1,000,000 parked", memory, 0, 1, "bytes", .n = 1000000, .cold = true},
 	{"100,000 random sleeps", random_sleeps, 0, 100000, "s", .n = 100000, .cold = true},
 	{"1,000,000 random sleeps", random_sleeps, 0, 1000000, "s", .n = 1000000, .cold = true},
 };

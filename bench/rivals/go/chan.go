@@ -50,6 +50,31 @@ func choose(r *row) float64 {
 	return nanoseconds(begin, r.n)
 }
 
+func pipeline(r *row) float64 {
+	messages := r.operations / r.n
+	begin := time.Now()
+	first := make(chan int)
+	from := first
+	for i := 0; i < r.n; i++ {
+		to := make(chan int)
+		go func(from <-chan int, to chan<- int) {
+			for i := 0; i < messages; i++ {
+				to <- <-from + 1
+			}
+		}(from, to)
+		from = to
+	}
+	go func() {
+		for i := 0; i < messages; i++ {
+			first <- i
+		}
+	}()
+	for i := 0; i < messages; i++ {
+		check(<-from == i+r.n, "stages")
+	}
+	return nanoseconds(begin, r.operations)
+}
+
 var chanRows = []row{
 	{name: "rendezvous round trip, with a second thread", run: meeting, operations: 500000,
 		unit: "ns", n: 500000, workers: 1},
@@ -59,4 +84,10 @@ var chanRows = []row{
 		unit: "ns", n: 500000, workers: 1},
 	{name: "select of two, buffered, with a second thread", run: choose, operations: 1000000,
 		unit: "ns", n: 1000000, workers: 1, variant: 64},
+	{name: "pipeline of 10 stages, with a second thread", run: pipeline, operations: 500000,
+		unit: "ns", n: 10, workers: 1},
+	{name: "pipeline of 100 stages, with a second thread", run: pipeline, operations: 500000,
+		unit: "ns", n: 100, workers: 1},
+	{name: "pipeline of 1,000 stages, with a second thread", run: pipeline, operations: 500000,
+		unit: "ns", n: 1000, workers: 1},
 }

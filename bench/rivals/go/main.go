@@ -1,5 +1,5 @@
-// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c and chan.c. Rows,
-// options and lines are those of bench/bench.h; bench/run says on which processors the process may run.
+// Go in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c, chan.c and depth.c.
+// Rows, options and lines are those of bench/bench.h; bench/run says on which processors the process may run.
 package main
 
 import (
@@ -25,10 +25,18 @@ type row struct {
 	variant    int
 }
 
+func concat(groups ...[]row) []row {
+	all := []row{}
+	for _, group := range groups {
+		all = append(all, group...)
+	}
+	return all
+}
+
 // What a row returns that has told its figures itself.
 const noFigure = -1.0
 
-var rows = append(append(append(append(yieldRows, treeRows...), sleepRows...), lockRows...), chanRows...)
+var rows = concat(yieldRows, treeRows, sleepRows, lockRows, chanRows, depthRows)
 var printing bool
 
 func figure(r *row, name string, value float64, unit string) {

@@ -60,7 +60,9 @@ func armAndCancel(r *row) float64 {
 }
 
 var sleepRows = []row{
+	{"10,000 parked", parkedMemory, 1, "bytes", 10000, 1, true, 0},
 	{"100,000 parked", parkedMemory, 1, "bytes", 100000, 1, true, 0},
+	{"1,000,000 parked", parkedMemory, 1, "bytes", 1000000, 1, true, 0},
 	{"100,000 random sleeps", randomSleeps, 100000, "s", 100000, 1, true, 0},
 	{"1,000,000 random sleeps", randomSleeps, 1000000, "s", 1000000, 1, true, 0},
 	{"arm and cancel beside 1,000,000", armAndCancel, 1000000, "ns", 1000000, 1, true, 0},

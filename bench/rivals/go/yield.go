@@ -122,6 +122,7 @@ var yieldRows = []row{
 	{"100 fibers", yields, 2000000, "ns", 100, 1, false, 0},
 	{"10,000 fibers", yields, 2000000, "ns", 10000, 1, false, 0},
 	{"100,000 fibers", yields, 1000000, "ns", 100000, 1, false, 0},
+	{"1,000,000 fibers", yields, 4000000, "ns", 1000000, 1, false, 0},
 	{"one by one", oneByOne, 200000, "ns", 200000, 1, false, 0},
 	{"one by one, idle second worker", oneByOne, 200000, "ns", 200000, 2, false, 0},
 	{"batch of 100,000", batch, 100000, "ns", 100000, 1, false, 0},

@@ -79,6 +79,33 @@ fn choose_buffered(row: &Row) -> f64 {
     choose(row, 64)
 }
 
+fn pipeline(row: &Row) -> f64 {
+    let (stages, messages) = (row.n, row.operations / row.n);
+    let operations = row.operations;
+    on_runtime(1, async move {
+        let begin = Instant::now();
+        let (first, mut end) = mpsc::channel::<usize>(1);
+        for _ in 0..stages {
+            let (to, next) = mpsc::channel::<usize>(1);
+            let mut from = std::mem::replace(&mut end, next);
+            tokio::spawn(async move {
+                while let Some(message) = from.recv().await {
+                    to.send(message + 1).await.unwrap();
+                }
+            });
+        }
+        tokio::spawn(async move {
+            for i in 0..messages {
+                first.send(i).await.unwrap();
+            }
+        });
+        for i in 0..messages {
+            check(end.recv().await == Some(i + stages), "stages");
+        }
+        begin.elapsed().as_nanos() as f64 / operations as f64
+    })
+}
+
 pub fn rows() -> Vec<Row> {
     let row = |name, n, run| Row {
         name,
@@ -89,7 +116,19 @@ pub fn rows() -> Vec<Row> {
         workers: 1,
         cold: false,
     };
+    let chain = |name, n| Row {
+        name,
+        run: pipeline as fn(&Row) -> f64,
+        operations: 500000,
+        unit: "ns",
+        n,
+        workers: 1,
+        cold: false,
+    };
     vec![
+        chain("pipeline of 10 stages, with a second thread", 10),
+        chain("pipeline of 100 stages, with a second thread", 100),
+        chain("pipeline of 1,000 stages, with a second thread", 1000),
         row(
             "rendezvous round trip, with a second thread",
             500000,

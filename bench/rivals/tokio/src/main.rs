@@ -1,8 +1,9 @@
-//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c and chan.c. Rows,
+//! Tokio in the workloads of bench/yield.c, spawn.c, forkjoin.c, sleep.c, sync.c, chan.c, depth.c. Rows,
 //! options and lines are those of bench/bench.h; bench/run says on which processors the process may run.
 //! One worker is the current-thread runtime, which is the faster one.
 
 mod chans;
+mod depth;
 mod locks;
 mod measure;
 mod sleep;
@@ -42,6 +43,7 @@ fn rows() -> Vec<Row> {
     all.extend(sleep::rows());
     all.extend(locks::rows());
     all.extend(chans::rows());
+    all.extend(depth::rows());
     all
 }
 

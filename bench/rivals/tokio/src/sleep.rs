@@ -104,7 +104,9 @@ pub fn rows() -> Vec<Row> {
         cold: true,
     };
     vec![
-        row("100,000 parked", 100000, "bytes", parked_memory as fn(&Row) -> f64),
+        row("10,000 parked", 10000, "bytes", parked_memory as fn(&Row) -> f64),
+        row("100,000 parked", 100000, "bytes", parked_memory),
+        row("1,000,000 parked", 1000000, "bytes", parked_memory),
         row("100,000 random sleeps", 100000, "s", random_sleeps),
         row("1,000,000 random sleeps", 1000000, "s", random_sleeps),
         row("arm and cancel beside 1,000,000", 1000000, "ns", arm_and_cancel),

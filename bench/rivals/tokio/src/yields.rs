@@ -104,5 +104,6 @@ pub fn rows() -> Vec<Row> {
         row("100 fibers", 100, 2000000, yields),
         row("10,000 fibers", 10000, 2000000, yields),
         row("100,000 fibers", 100000, 1000000, yields),
+        row("1,000,000 fibers", 1000000, 4000000, yields),
     ]
 }
