@@ -18,6 +18,10 @@ PACKAGES = {
     'cargo': 'cargo',
     'rustc': 'rustc',
     'strace': 'strace',
+    'liburing-dev': 'liburing.h',
+    'nginx-light': 'nginx',
+    'wrk': 'wrk',
+    'nghttp2-client': 'h2load',
 }
 C_FLAGS = ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-g', '-Wall', '-Wextra', f'-I{BENCH}']
 CC_FLAGS = ['-std=c++17', '-O2', '-g', '-DNDEBUG', '-Wall', '-Wextra', f'-I{BENCH}']
@@ -79,6 +83,15 @@ def run(command, **more):
         raise SystemExit(f'bench: {command[0]} failed')
 
 
+def try_run(command, target, **more):
+    """A rival that does not build is missing; it does not keep the others from running."""
+    try:
+        run(command, **more)
+    except (SystemExit, OSError) as error:
+        target.unlink(missing_ok=True)
+        say(f'{target.name} could not be built and is left out ({error})')
+
+
 def newer(target, sources):
     return target.exists() and all(s.stat().st_mtime <= target.stat().st_mtime for s in sources)
 
@@ -86,9 +99,10 @@ def newer(target, sources):
 def compile_one(out, name, compiler, flags, libraries, objects):
     source = next(BENCH.glob(f'rivals/{name}.c*'))
     target = out / name
-    shared = list(BENCH.glob('*.h')) + list(BENCH.glob('echo/*.h')) + objects
-    if not newer(target, [source] + shared):
-        run([compiler, *flags, str(source), *map(str, objects), '-o', str(target), *libraries])
+    shared = [h for folder in ('.', 'echo', 'rivals') for h in BENCH.glob(f'{folder}/*.h')]
+    if not newer(target, [source, *shared, *objects]):
+        try_run([compiler, *flags, str(source), *map(str, objects), '-o', str(target), *libraries],
+                target)
 
 
 def support(out):
@@ -102,32 +116,60 @@ def support(out):
     return objects
 
 
+BOOST = ['-lboost_fiber', '-lboost_context', '-lpthread']
+IN_C = [
+    # name, package that it needs, libraries
+    ('switch_ucontext', '', []),
+    ('state_threads', 'libst-dev', ['-lst']),
+    ('st_mutex', 'libst-dev', ['-lst']),
+    ('pth', 'libpth-dev', ['-lpth']),
+    ('gen_machine', '', []),
+    ('machine_rows', '', []),
+    ('machine_chan', '', []),
+    ('machine_switch', '', []),
+    ('machine_tree', '', []),
+    ('threads_rows', '', ['-lpthread']),
+    ('echo_epoll', '', []),
+    ('echo_threads', '', ['-lpthread']),
+    ('echo_uring', 'liburing-dev', ['-luring']),
+    ('echo_uv', 'libuv1-dev', ['-luv']),
+    ('echo_st', 'libst-dev', ['-lst']),
+    ('delay_epoll', '', []),
+    ('delay_threads', '', ['-lpthread']),
+]
+IN_CC = [
+    ('switch_fcontext', 'libboost-context-dev', ['-lboost_context']),
+    ('switch_boost', 'libboost-context-dev', ['-lboost_context']),
+    ('boost_fiber', 'libboost-fiber-dev', BOOST),
+    ('boost_tree', 'libboost-fiber-dev', BOOST),
+    ('boost_mutex', 'libboost-fiber-dev', BOOST),
+    ('boost_chan', 'libboost-fiber-dev', BOOST),
+    ('boost_depth', 'libboost-fiber-dev', BOOST),
+    ('gen_boost', 'libboost-context-dev', ['-lboost_context']),
+    ('gen_cxx20', 'g++', []),
+    ('cxx20_rows', 'g++', []),
+    ('cxx20_chan', 'g++', []),
+    ('cxx20_switch', 'g++', []),
+    ('cxx20_tree', 'g++', []),
+    ('echo_cxx20', 'g++', []),
+    ('delay_cxx20', 'g++', []),
+]
+ALONE = ('echo_', 'delay_')  # programs of their own: no rows
+
+
 def build_rivals(build, have):
     out = (build / 'rivals').resolve()
     out.mkdir(parents=True, exist_ok=True)
     objects = support(out)
-    in_c = [('switch_ucontext', '', []), ('state_threads', 'libst-dev', ['-lst']),
-            ('st_mutex', 'libst-dev', ['-lst']), ('pth', 'libpth-dev', ['-lpth']),
-            ('gen_machine', '', []), ('echo_epoll', '', []),
-            ('echo_threads', '', ['-lpthread']), ('echo_uv', 'libuv1-dev', ['-luv']),
-            ('echo_st', 'libst-dev', ['-lst'])]
-    boost = ['-lboost_fiber', '-lboost_context', '-lpthread']
-    in_cc = [('switch_fcontext', 'libboost-context-dev', ['-lboost_context']),
-             ('switch_boost', 'libboost-context-dev', ['-lboost_context']),
-             ('boost_fiber', 'libboost-fiber-dev', boost),
-             ('boost_tree', 'libboost-fiber-dev', boost),
-             ('boost_mutex', 'libboost-fiber-dev', boost),
-             ('boost_chan', 'libboost-fiber-dev', boost),
-             ('gen_boost', 'libboost-context-dev', ['-lboost_context']),
-             ('gen_cxx20', 'g++', [])]
-    for name, package, libraries in in_c:
+    for name, package, libraries in IN_C:
         if not package or have[package]:
             compile_one(out, name, 'gcc', C_FLAGS, libraries,
-                        [] if name.startswith('echo') else objects)
-    for name, package, libraries in in_cc:
+                        [] if name.startswith(ALONE) else objects)
+    for name, package, libraries in IN_CC:
         if have['g++'] and have[package]:
-            standard = ['-std=c++20'] if name.endswith('cxx20') else []
-            compile_one(out, name, 'g++', CC_FLAGS + standard, libraries, objects)
+            standard = ['-std=c++20'] if 'cxx20' in name else []
+            compile_one(out, name, 'g++', CC_FLAGS + standard, libraries,
+                        [] if name.startswith(ALONE) else objects)
     if have['golang-go']:
         build_go(out)
     if have['librust-tokio-dev'] and have['cargo'] and have['rustc']:
@@ -137,9 +179,9 @@ def build_rivals(build, have):
 
 def build_go(out):
     environment = dict(os.environ, GOCACHE=str(out / 'go-cache'), GOPROXY='off', GOFLAGS='')
-    for name in ('go', 'go-echo'):
-        run(['/usr/bin/go', 'build', '-o', str(out / name), '.'], cwd=BENCH / 'rivals' / name,
-            env=environment)
+    for name in ('go', 'go-echo', 'go-http', 'go-delay'):
+        try_run(['/usr/bin/go', 'build', '-o', str(out / name), '.'], out / name,
+                cwd=BENCH / 'rivals' / name, env=environment)
 
 
 def build_tokio(out):
@@ -148,9 +190,9 @@ def build_tokio(out):
     shutil.copytree(BENCH / 'rivals/tokio', sources, dirs_exist_ok=True)
     environment = dict(os.environ, CARGO_TARGET_DIR=str(out / 'tokio'), RUSTC='/usr/bin/rustc',
                        CARGO_HOME=str(out / 'cargo-home'))
-    run(['/usr/bin/cargo', 'build', '--release', '--offline', '--quiet'], cwd=sources,
-        env=environment)
-    for name in ('tokio-rows', 'tokio-echo'):
+    try_run(['/usr/bin/cargo', 'build', '--release', '--offline', '--quiet'],
+            out / 'tokio/release/tokio-rows', cwd=sources, env=environment)
+    for name in ('tokio-rows', 'tokio-echo', 'tokio-delay'):
         target = out / name
         if not target.is_symlink():
             target.symlink_to(Path('tokio/release') / name)

@@ -1,10 +1,17 @@
-"""Interleaved rounds: A B C A B C, so that what disturbs the machine disturbs everybody alike."""
+"""Interleaved rounds: A B C A B C, so that what disturbs the machine disturbs everybody alike.
+
+Whoever fails at a row (a wrong sum, a crash, ten minutes of silence) fails there for good: the cell
+says why, and everybody else goes on."""
 
 import os
 import subprocess
 from collections import defaultdict
 
 import suite
+
+
+class Failed(Exception):
+    """One program at one row; the text stands in the cell."""
 
 
 class Results:
@@ -17,6 +24,7 @@ class Results:
         self.operations = {}
         self.notes = defaultdict(list)  # (row, participant) -> texts
         self.empty = {}  # (row, participant) -> why
+        self.failed = {}  # (row, participant) -> why; row '': all of it
 
     def note(self, row, who, text):
         if text not in self.notes[row, who]:
@@ -31,39 +39,87 @@ class Results:
             self.operations[row, who] = operations
 
 
+def processors(*cores):
+    """These of the allowed ones."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return {allowed[c % len(allowed)] for c in cores}
+
+
 def pin(*cores):
     """For preexec_fn: the child stays on these of the allowed processors."""
-    allowed = sorted(os.sched_getaffinity(0))
-    chosen = {allowed[c % len(allowed)] for c in cores}
+    chosen = processors(*cores)
     return lambda: os.sched_setaffinity(0, chosen)
 
 
-def cores_of(row):
-    return (0, 1) if 'two workers' in row or 'second worker' in row else (0,)
+def cores_of(workload, row):
+    both = workload.helpers or 'two workers' in row or 'second worker' in row
+    return (0, 1) if both else (0,)
+
+
+def output_of(program, *arguments, seconds=600, **more):
+    """What it printed, or Failed."""
+    try:
+        done = subprocess.run([str(program), *arguments], capture_output=True, text=True,
+                              timeout=seconds, **more)
+    except subprocess.TimeoutExpired:
+        raise Failed(f'took longer than {seconds} s') from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failed(str(error)) from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        how = 'signal' if done.returncode < 0 else 'status'
+        raise Failed(f'{how} {abs(done.returncode)}: {said[0] if said else "said nothing"}')
+    return done.stdout
 
 
 def rows_of(program):
-    done = subprocess.run([str(program), '--list'], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
+    return output_of(program, '--list', seconds=60).splitlines()
 
 
-def sample(program, row, name):
-    """One repetition; the lines it printed, split."""
-    done = subprocess.run([str(program), '--row', name, '--samples', '1'], capture_output=True,
-                          text=True, preexec_fn=pin(*cores_of(row)), timeout=600)
-    if done.returncode:
-        raise SystemExit(f'bench: {program.name}: {name}: status {done.returncode}\n{done.stderr}')
-    return [line.split('\t') for line in done.stdout.splitlines()]
+def parse(line):
+    """(figure, value, unit, target, operations), or (None, text) for a note."""
+    fields = line.split('\t')
+    if len(fields) == 3 and fields[1] == 'note':
+        return None, fields[2]
+    try:
+        _, figure, value, unit, target, operations = fields
+        return figure, float(value), unit, float(target), int(operations)
+    except ValueError:
+        raise Failed(f'printed {line!r}') from None
+
+
+def sample(program, name, cores):
+    """One repetition: what its lines say."""
+    text = output_of(program, '--row', name, '--samples', '1', preexec_fn=pin(*cores))
+    return [parse(line) for line in text.splitlines()]
 
 
 def record(results, row, who, lines):
-    for line in lines:
-        if line[1] == 'note':
-            results.note(row, who, line[2])
+    for figure, value, *rest in lines:
+        if figure is None:
+            results.note(row, who, value)
             continue
-        _, figure, value, unit, target, operations = line
-        results.add(row, figure, who, float(value), unit,
-                    float(target) if who == suite.FIBER else 0, int(operations))
+        unit, target, operations = rest
+        results.add(row, figure, who, value, unit, target if who == suite.FIBER else 0,
+                    operations)
+
+
+def rival_rows(rival, programs, rows, results):
+    """{its row: program}; a program that cannot even list its rows has failed at all of them."""
+    offers = {}
+    for program in programs:
+        try:
+            offers |= {row: program for row in rows_of(program)}
+        except Failed as failure:
+            results.failed |= {(row, rival.name): f'{program.name}: {failure}' for row in rows}
+    return offers
+
+
+def why_empty(workload, rival, programs, row):
+    if not programs:
+        return f'{rival.package} is not installed'
+    return (workload.empty.get((rival.name, row)) or workload.empty.get((rival.name, '')) or
+            'has no such row')
 
 
 def participants(workload, ours, rivals, results, rows):
@@ -72,17 +128,14 @@ def participants(workload, ours, rivals, results, rows):
     for name in workload.rivals:
         rival = suite.RIVALS[name]
         programs = [rivals / p for p in rival.programs if (rivals / p).exists()]
-        offers = {row: program for program in programs for row in rows_of(program)}
+        offers = rival_rows(rival, programs, rows, results)
         taken = {}
         for row in rows:
             theirs = workload.alias.get(row, row)
             if theirs in offers:
                 taken[row] = (offers[theirs], theirs)
-            elif not programs:
-                results.empty[row, name] = f'{rival.package} is not installed'
-            else:
-                results.empty[row, name] = (workload.empty.get((name, row)) or
-                                            workload.empty.get((name, ''), 'has no such row'))
+            elif (row, name) not in results.failed:
+                results.empty[row, name] = why_empty(workload, rival, programs, row)
         everybody.append((name, taken))
     return everybody
 
@@ -93,14 +146,20 @@ def measure(workload, ours, rivals, rounds, quick, only, watch):
             if not (quick and r in workload.slow) and (not only or r == only)]
     everybody = participants(workload, ours, rivals, results, rows)
     for row in rows:
+        cores = cores_of(workload, row)
+        results.samples[row]  # also when nobody gets to the end of it
         # The first round meets cold caches and memory that the machine's host has yet to provide.
         for number in range(1 if quick else 0, rounds + 1):
             watch.progress(f'{row}: round {number} of {rounds}')
             for who, taken in everybody:
-                if row not in taken:
+                if row not in taken or (row, who) in results.failed:
                     continue
                 program, name = taken[row]
-                lines = watch.sample(lambda: sample(program, row, name))
+                try:
+                    lines = watch.sample(lambda: sample(program, name, cores))
+                except Failed as failure:
+                    results.failed[row, who] = str(failure)
+                    continue
                 if number:
                     record(results, row, who, lines)
     return results

@@ -19,6 +19,7 @@ class Workload:
     # Row of ours -> the rival's row, where its name differs.
     alias: dict[str, str] = field(default_factory=dict)
     slow: tuple[str, ...] = ()  # left out by --quick
+    helpers: bool = False  # its threads need the second processor
     # Measured beforehand on such a machine, of libraries that Debian does not package.
     elsewhere: dict[str, str] = field(default_factory=dict)
     # Rival -> why it has no figure, in all rows (row '') or in one.
@@ -32,10 +33,13 @@ RIVALS = {
         Rival('Boost.Context', 'libboost-context-dev', ('switch_boost',)),
         Rival('ucontext', '', ('switch_ucontext',)),
         Rival('Boost.Coroutine2', 'libboost-context-dev', ('gen_boost',)),
-        Rival('C++20 coroutine', 'g++', ('gen_cxx20',)),
-        Rival('state machine', '', ('gen_machine',)),
+        Rival('C++20 coroutine', 'g++',
+              ('gen_cxx20', 'cxx20_switch', 'cxx20_rows', 'cxx20_chan', 'cxx20_tree')),
+        Rival('state machine', '',
+              ('gen_machine', 'machine_switch', 'machine_rows', 'machine_chan', 'machine_tree')),
+        Rival('OS threads', '', ('threads_rows',)),
         Rival('Boost.Fiber', 'libboost-fiber-dev',
-              ('boost_fiber', 'boost_tree', 'boost_mutex', 'boost_chan')),
+              ('boost_fiber', 'boost_tree', 'boost_mutex', 'boost_chan', 'boost_depth')),
         Rival('State Threads', 'libst-dev', ('state_threads', 'st_mutex')),
         Rival('Pth', 'libpth-dev', ('pth',)),
         Rival('Go', 'golang-go', ('go',)),
@@ -43,20 +47,26 @@ RIVALS = {
     )
 }
 
-SCHEDULERS = ['Boost.Fiber', 'State Threads', 'Pth', 'Go', 'Tokio']
+FIBER = 'fiber'
+STACKLESS = ['C++20 coroutine', 'state machine']
+SCHEDULERS = [*STACKLESS, 'Tokio', 'Go', 'Boost.Fiber', 'State Threads', 'Pth', 'OS threads']
 PTH_SLOW = 'its queues are walked at every turn: seconds a row already with 10,000'
 NO_YIELD = 'has no yield; its turns are handed on by one call'
 ONE_THREAD = 'has one thread by design'
 MORE_THREADS = 'a process with several threads by design'
+BY_HAND = 'its scheduler is written by hand: one thread, no timers, no select'
+TOO_MANY = 'so many threads are more than systems allow'
 NO_PROBE = 'its timer cannot be armed apart from a sleep'
 CHANNELS = ['rendezvous round trip', 'buffered message']
 CHOICES = ['select of two meetings', 'select of two, buffered']
+CHAINS = [f'pipeline of {n} stages' for n in ('10', '100', '1,000')]
+MAPPINGS = 'a mapping for each stack: more than the kernel allows (65,530)'
 
 WORKLOADS = {
     'switch': Workload(
         'One context switch (the rivals keep the control words, as our "full" rows do)',
         'bench-switch',
-        ['jump_fcontext', 'Boost.Context', 'ucontext'],
+        [*STACKLESS, 'jump_fcontext', 'Boost.Context', 'ucontext'],
         alias={
             f'{shape}, {kind}': shape
             for shape in ('ring of 8', 'ping-pong', 'mixed depth')
@@ -98,7 +108,18 @@ WORKLOADS = {
             ('Pth', '2 fibers, two callers'): 'turns go through its scheduler thread',
             ('Pth', '10,000 fibers'): PTH_SLOW,
             ('Pth', '100,000 fibers'): PTH_SLOW,
+            ('Pth', '1,000,000 fibers'): PTH_SLOW,
+            ('Boost.Fiber', '1,000,000 fibers'): MAPPINGS,
+            ('State Threads', '1,000,000 fibers'): 'its threads stand in 100,000 of this row',
+            ('OS threads', '2 fibers, two callers'): 'switching is one call of the kernel',
+            ('OS threads', ''): TOO_MANY,
         },
+        slow=('1,000,000 fibers',),
+    ),
+    'depth': Workload(
+        'Depth: suspending at the bottom of calls',
+        'bench-depth',
+        [*STACKLESS, 'Tokio', 'Go', 'Boost.Fiber'],
     ),
     'spawn': Workload(
         'Spawn and join',
@@ -111,12 +132,16 @@ WORKLOADS = {
             ('Pth', 'one by one, idle second worker'): ONE_THREAD,
             ('Pth', 'batch of 100,000'): PTH_SLOW,
             ('Pth', '100,000 alive, parked once'): PTH_SLOW,
+            ('C++20 coroutine', 'one by one, idle second worker'): BY_HAND,
+            ('state machine', 'one by one, idle second worker'): BY_HAND,
+            ('OS threads', 'one by one, idle second worker'): 'the kernel decides where they run',
+            ('OS threads', ''): TOO_MANY,
         },
     ),
     'forkjoin': Workload(
         'Trees: fib(27) with a spawn in every call, skynet of a million leaves',
         'bench-forkjoin',
-        ['Boost.Fiber', 'Go', 'Tokio', 'State Threads', 'Pth'],
+        [*STACKLESS, 'Tokio', 'Go', 'Boost.Fiber', 'State Threads', 'Pth', 'OS threads'],
         elsewhere={
             'fib(27), one worker': 'MassiveThreads 17.0, Argobots 22.7',
             'fib(27), two workers': 'MassiveThreads 8.4, Argobots 11.4',
@@ -126,24 +151,29 @@ WORKLOADS = {
         empty={
             (rival, ''): 'first in, first out: all stacks of a level alive at once'
             for rival in ('State Threads', 'Pth')
-        },
+        }
+        | {(rival, ''): BY_HAND for rival in STACKLESS}
+        | {('OS threads', ''): TOO_MANY},
     ),
     'chan': Workload(
-        'Channels between two fibers of one worker',
+        'Channels between fibers of one worker',
         'bench-chan',
-        ['Boost.Fiber', 'Go', 'Tokio'],
+        [*STACKLESS, 'Tokio', 'Go', 'Boost.Fiber', 'OS threads'],
         elsewhere={
             'rendezvous round trip, alone': 'libdill 53-61, neco 147',
             'buffered message, alone': 'libdill 35',
         },
         empty={
-            ('Go', f'{row}, alone'): MORE_THREADS
-            for row in CHANNELS + CHOICES
+            (rival, f'{row}, alone'): MORE_THREADS
+            for row in CHANNELS + CHOICES + CHAINS
+            for rival in ('Go', 'OS threads')
         }
         | {
             ('Tokio', f'{row}, alone'): 'locks the same, alone or not'
-            for row in CHANNELS + CHOICES
+            for row in CHANNELS + CHOICES + CHAINS
         }
+        | {(rival, ''): BY_HAND for rival in STACKLESS}
+        | {('OS threads', ''): 'has no select; a chain is as many round trips'}
         | {
             ('Boost.Fiber', f'{row}, {where}'): 'has no select'
             for row in CHOICES
@@ -172,6 +202,7 @@ WORKLOADS = {
         'Blocking calls: a trip to a helper thread and back, and a heartbeat beside such trips',
         'bench-offload',
         [],
+        helpers=True,
         slow=('10 ms heartbeat, how late',),
     ),
     'queue': Workload(
@@ -183,38 +214,19 @@ WORKLOADS = {
         'Sleepers and timers',
         'bench-sleep',
         SCHEDULERS,
-        slow=('1,000,000 random sleeps', 'arm and cancel beside 1,000,000'),
+        slow=('1,000,000 random sleeps', 'arm and cancel beside 1,000,000', '1,000,000 parked'),
         elsewhere={'100,000 parked': 'Photon and libdill 8,700'},
         empty={
             ('Pth', ''): PTH_SLOW,
+            ('Boost.Fiber', '1,000,000 parked'): MAPPINGS,
+            ('OS threads', ''): TOO_MANY,
             ('Boost.Fiber', 'arm and cancel beside 1,000,000'): NO_PROBE,
             ('State Threads', 'arm and cancel beside 1,000,000'): NO_PROBE,
+        }
+        | {(rival, ''): BY_HAND for rival in STACKLESS}
+        | {
+            (rival, '19,000 dormant'): 'has no such state: a waiting task is a parked one'
+            for rival in SCHEDULERS
         },
     ),
 }
-
-
-@dataclass(frozen=True)
-class Server:
-    name: str
-    command: tuple[str, ...]  # '{ours}' and '{rivals}' are the two folders of programs
-    package: str = ''
-    only: tuple[int, ...] = ()  # numbers of connections; none: all
-
-
-LOOP = 'epoll loop'
-FIBER = 'fiber'
-SPINNING = 'fiber, idle spin'
-SERVERS = [
-    Server(LOOP, ('{rivals}/echo_epoll',)),
-    Server(FIBER, ('{ours}/bench-echo-fiber',)),
-    Server(SPINNING, ('{ours}/bench-echo-fiber', '--spin', '1000000'), only=(1,)),
-    Server('epoll loop, spinning', ('{rivals}/echo_epoll', 'spin'), only=(1,)),
-    Server('libuv', ('{rivals}/echo_uv',), 'libuv1-dev'),
-    Server('Tokio', ('{rivals}/tokio-echo',), 'librust-tokio-dev'),
-    Server('State Threads', ('{rivals}/echo_st',), 'libst-dev'),
-    Server('Go', ('{rivals}/go-echo',), 'golang-go'),
-    Server('a thread each', ('{rivals}/echo_threads',)),
-]
-CONNECTIONS = (1, 100, 1000)
-ECHO_ELSEWHERE = 'CPU per echo over the loop: libdill 1.07, Photon 1.13'
