@@ -12,6 +12,13 @@ static int reregister_any(fiber_queue_t *q, int fd)
 	return fiber_queue_reregister(q, fd, TOKEN, R);
 }
 
+/* A datagram socket: always writable, and each is a file of its own. (All eventfds are one inode,
+ * so that the stand-in for kqueue can't tell one from another that has its number.) */
+static int writable(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM, 0);
+}
+
 static int closed_number(void)
 {
 	int fd = eventfd(0, 0);
@@ -161,7 +168,7 @@ Test(queue_errors, a_process_without_descriptors_left_gets_no_queue, .timeout = 
 {
 	struct rlimit was, none;
 	fiber_queue_t *q;
-	int before = law_descriptors(), open_now = dup(0);
+	int before = law_descriptors(), open_now = dup(0), missing = 1;
 
 	cr_expect(getrlimit(RLIMIT_NOFILE, &was) == 0);
 	none = was;
@@ -169,9 +176,14 @@ Test(queue_errors, a_process_without_descriptors_left_gets_no_queue, .timeout = 
 	cr_expect(setrlimit(RLIMIT_NOFILE, &none) == 0);
 	close(open_now);
 	cr_expect(fiber_queue_create(&q) == -EMFILE);
-	none.rlim_cur++;
-	cr_expect(setrlimit(RLIMIT_NOFILE, &none) == 0);
-	cr_expect(fiber_queue_create(&q) == -EMFILE, "one is not enough");
+	for (int r = -EMFILE; r == -EMFILE && missing < 10; missing++) {
+		none.rlim_cur++;
+		cr_expect(setrlimit(RLIMIT_NOFILE, &none) == 0);
+		r = fiber_queue_create(&q);
+		cr_expect(r == 0 || r == -EMFILE, "%s", fiber_strerror(r));
+	}
+	cr_expect(missing <= 3, "two at most");
+	cr_expect(fiber_queue_destroy(q) == 0);
 	cr_expect(setrlimit(RLIMIT_NOFILE, &was) == 0);
 	cr_expect(law_descriptors() == before);
 	law_no_leaks();
@@ -181,13 +193,13 @@ Test(queue_errors, a_process_without_descriptors_left_gets_no_queue, .timeout = 
 Test(queue_errors, a_descriptor_closed_by_plain_close_is_told_no_more, .timeout = 60)
 {
 	fiber_queue_t *q = queue_new();
-	int fd = eventfd(1, 0);
+	int fd = writable();
 
-	cr_expect(fiber_queue_register(q, fd, TOKEN, R) == 0);
+	cr_expect(fiber_queue_register(q, fd, TOKEN, W) == 0);
 	close(fd);
 	cr_expect(NOW(q, TOKEN) == 0);
 	cr_expect(fiber_queue_deregister(q, fd) == -EBADF, "tells that it was closed");
-	cr_expect(eventfd(1, 0) == fd);
+	cr_expect(writable() == fd);
 	cr_expect(fiber_queue_deregister(q, fd) == -ENOENT, "and forgets it");
 	close(fd);
 	queue_gone(q);
@@ -196,13 +208,13 @@ Test(queue_errors, a_descriptor_closed_by_plain_close_is_told_no_more, .timeout 
 Test(queue_errors, a_number_that_was_closed_and_given_out_anew_is_registered_anew, .timeout = 60)
 {
 	fiber_queue_t *q = queue_new();
-	int fd = eventfd(1, 0), again;
+	int fd = writable(), again;
 
 	for (uint64_t i = 0; i < 300; i++) {
-		cr_expect(fiber_queue_register(q, fd, i, R) == 0);
-		cr_expect(NOW(q, i) == R);
+		cr_expect(fiber_queue_register(q, fd, i, W) == 0);
+		cr_expect(NOW(q, i) == W);
 		close(fd);
-		again = eventfd(1, 0);
+		again = writable();
 		cr_expect(again == fd);
 		if (i % 3 == 0)
 			cr_expect(reregister_any(q, fd) == -ENOENT, "it is another file");
@@ -213,24 +225,25 @@ Test(queue_errors, a_number_that_was_closed_and_given_out_anew_is_registered_ane
 	queue_gone(q);
 }
 
-/* What the documentation says of duplicates: the old token lives on until the number is registered
- * anew, and no longer. */
+/* What the documentation says of duplicates: where the system goes on with the old one, its token
+ * lives until the number is registered anew, and no longer. */
 Test(queue_errors, a_closed_number_whose_duplicate_lives_keeps_its_token_to_itself, .timeout = 60)
 {
 	fiber_queue_t *q = queue_new();
-	int fd = eventfd(1, 0), copy = dup(fd), other;
+	int fd = writable(), copy = dup(fd), pipes[2];
+	unsigned old;
 
-	cr_expect(fiber_queue_register(q, fd, TOKEN, R) == 0);
+	cr_expect(fiber_queue_register(q, fd, TOKEN, W) == 0);
 	close(fd);
-	cr_expect(NOW(q, TOKEN) == R, "the file is open");
-	other = eventfd(0, 0);
-	cr_expect(other == fd);
-	cr_expect(fiber_queue_register(q, other, TOKEN + 1, R) == 0);
+	old = NOW(q, TOKEN);
+	cr_expect(old == W || old == 0, "%x", old);
+	cr_expect(pipe(pipes) == 0 && pipes[0] == fd);
+	cr_expect(fiber_queue_register(q, fd, TOKEN + 1, R) == 0);
 	cr_expect(NOW(q, TOKEN + 1) == 0, "neither the old token nor the new one");
-	cr_expect(eventfd_write(other, 1) == 0);
+	put(pipes[1], "a");
 	cr_expect(SOON(q, TOKEN + 1) == R);
 	cr_expect(NOW(q, TOKEN + 1) == R);
-	close(other);
+	pair_close(pipes);
 	close(copy);
 	queue_gone(q);
 }

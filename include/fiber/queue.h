@@ -43,10 +43,10 @@
  *
  *  Closing     Deregister before close(2), fiber_close or dup2 onto the number. A registered
  *              descriptor that is closed by plain close(2) is told no more, its number may be
- *              registered anew, and until then it costs some memory. But if a duplicate of it is
- *              open anywhere (dup, a forked child) the system goes on reporting the old one: its
- *              events keep coming under the old token until the number is registered anew, and
- *              from then on they are dropped, but each still wakes a wait in vain. Only
+ *              registered anew, and until then it costs some memory. But on Linux, if a duplicate
+ *              of it is open anywhere (dup, a forked child), the system goes on reporting the old
+ *              one: its events keep coming under the old token until the number is registered
+ *              anew, and from then on they are dropped, but each still wakes a wait in vain. Only
  *              fiber_queue_destroy ends that.
  *  Fork        A child shares the kernel's side of its parent's queues, and would change what the
  *              parent is told: there every call returns -ECHILD, and only fiber_queue_destroy
@@ -78,7 +78,8 @@ enum {
 	 * ERROR: an error waits on the descriptor (SO_ERROR, or a pipe that nobody reads).
 	 * READ_CLOSED: nothing more will come after what can be read now; a peer's half-close is
 	 * told only where READABLE is asked for. WRITE_CLOSED: nothing can be written any more. A
-	 * TCP socket that is neither connected nor connecting has both. */
+	 * TCP socket that is neither connected nor connecting has both. (On the BSDs and macOS
+	 * none of them is told where only PRIORITY is asked for.) */
 	FIBER_QUEUE_ERROR = 1u << 3,
 	FIBER_QUEUE_READ_CLOSED = 1u << 4,
 	FIBER_QUEUE_WRITE_CLOSED = 1u << 5,
@@ -114,6 +115,7 @@ int fiber_queue_destroy(fiber_queue_t *queue);
  *	-EEXIST          it is registered already: see fiber_queue_reregister
  *	-EBADF           it is not open
  *	-EPERM           it cannot be waited for: a regular file or directory, always ready
+ *	-ENOTSUP         PRIORITY, where the system has no event for it (FreeBSD)
  *	-EINVAL          interests hold something else, none, or two modes; or it is the queue's own
  *	                 descriptor
  *	-ELOOP           it is that of another queue in which, at last, this one is registered

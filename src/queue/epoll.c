@@ -57,6 +57,13 @@ static uint32_t asked(unsigned flags)
 	       (flags & FIBER_QUEUE_ONESHOT ? EPOLLONESHOT : 0);
 }
 
+/* kernel_add tells. */
+bool kernel_still(struct queue_kernel *k, fiber_fd fd, unsigned flags, bool told)
+{
+	(void)k, (void)fd, (void)flags, (void)told;
+	return false;
+}
+
 int kernel_add(struct queue_kernel *k, fiber_fd fd, uint64_t cookie, unsigned flags)
 {
 	return control(k, EPOLL_CTL_ADD, fd, asked(flags), cookie);
@@ -102,8 +109,10 @@ no_epoll:
 	return r;
 }
 
-void kernel_close(struct queue_kernel *k)
+/* A child closes descriptors of its own. */
+void kernel_close(struct queue_kernel *k, bool forked)
 {
+	(void)forked;
 	close(k->bell);
 	close(k->epoll);
 	free(k->events);

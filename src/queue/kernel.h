@@ -3,7 +3,8 @@
  * Calls return >= 0 or -errno. What stands for a registration in the kernel is its cookie, which
  * comes back with every event; UINT64_MAX is not used as one. A cookie that was given away by
  * kernel_change or kernel_remove may still come back once: the caller knows which are good.
- * "Flags" are the public interests and mode. */
+ * "Flags" are the public interests and mode. Of a one-shot registration there may be further events
+ * after its first: the caller drops them. */
 #ifndef FB_QUEUE_KERNEL_H
 #define FB_QUEUE_KERNEL_H
 
@@ -12,14 +13,17 @@
 struct queue_kernel;
 
 int kernel_open(struct queue_kernel **out);
-/* Also in a forked child: nothing that the parent shares is changed. */
-void kernel_close(struct queue_kernel *);
+/* In a forked child nothing that the parent shares is changed. */
+void kernel_close(struct queue_kernel *, bool forked);
 
 /* What kernel_ready wants to know of a descriptor; -EBADF: it is not open. */
 int kernel_kind(fiber_fd);
 /* Any thread; the caller sees to it that no two of them have the same descriptor.
- * kernel_add: 0, or -EEXIST: it is there already, and nothing was done. kernel_change and
- * kernel_remove: 0, or -ENOENT: this file is not registered. */
+ * kernel_add: 0; or -EEXIST: it is there already, and nothing was done. Where that cannot be told,
+ * kernel_still tells before: is the file that was registered under this number, with these flags,
+ * and told (a one-shot one) or not, registered still? kernel_change and kernel_remove: 0, or
+ * -ENOENT: this file is not registered. */
+bool kernel_still(struct queue_kernel *, fiber_fd, unsigned flags, bool told);
 int kernel_add(struct queue_kernel *, fiber_fd, uint64_t cookie, unsigned flags);
 int kernel_change(struct queue_kernel *, fiber_fd, uint64_t cookie, unsigned flags);
 int kernel_remove(struct queue_kernel *, fiber_fd);
@@ -32,8 +36,9 @@ int kernel_reserve(struct queue_kernel *, size_t max);
 int kernel_wait(struct queue_kernel *, size_t max, int64_t until);
 #define KERNEL_BELL UINT64_MAX
 
-/* Of the last wait, the event at i: whose; and what of it matters to a registration with these
- * flags and of this kind: public bits; 0: nothing. */
+/* Of the last wait, the event at i: whose, and no two of the same; and what of it matters to a
+ * registration with these flags and of this kind: public bits; 0: nothing. Called
+ * under a spinlock. */
 uint64_t kernel_cookie(const struct queue_kernel *, int i);
 unsigned kernel_ready(const struct queue_kernel *, int i, unsigned flags, unsigned kind);
 

@@ -34,14 +34,16 @@ PUBLIC int fiber_queue_create(fiber_queue_t **out)
 /* In a forked child the waiter was a thread of the parent's, and so may be who held a lock. */
 PUBLIC int fiber_queue_destroy(fiber_queue_t *q)
 {
+	bool forked = queue_check(q) == -ECHILD;
+
 	if (!q)
 		return 0;
-	if (queue_check(q) == 0) {
+	if (!forked) {
 		if (atomic_load_explicit(&q->waiting, memory_order_acquire))
 			return -EBUSY;
 		must(pthread_mutex_destroy(&q->changes) == 0);
 	}
-	kernel_close(q->kernel);
+	kernel_close(q->kernel, forked);
 	sources_destroy(&q->sources);
 	free(q);
 	return 0;
@@ -77,11 +79,13 @@ static int translate(fiber_queue_t *q, int fetched, fiber_queue_event_t *events)
 		struct source *s = sources_at(&q->sources, id);
 		unsigned ready;
 
-		if (unlikely(!s))
+		if (unlikely(!s || s->told))
 			continue;
 		ready = kernel_ready(q->kernel, i, s->flags, s->kind);
-		if (likely(ready))
-			events[n++] = (fiber_queue_event_t){s->token, id, ready};
+		if (unlikely(!ready))
+			continue;
+		s->told = (s->flags & FIBER_QUEUE_ONESHOT) != 0;
+		events[n++] = (fiber_queue_event_t){s->token, id, ready};
 	}
 	return n;
 }

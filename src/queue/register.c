@@ -33,6 +33,16 @@ static void forget(fiber_queue_t *q, struct source *s)
 	spin_unlock(&q->guard);
 }
 
+static bool is_still_there(fiber_queue_t *q, const struct source *s)
+{
+	bool told;
+
+	spin_lock(&q->guard);
+	told = s->told;
+	spin_unlock(&q->guard);
+	return kernel_still(q->kernel, s->fd, s->flags, told);
+}
+
 /* The kernel alone knows whether `old`, what the table says of the number, is this file, or one
  * that was closed behind our back. Only then does the new one take its place. */
 static int add(fiber_queue_t *q, fiber_fd fd, uint64_t token, unsigned flags)
@@ -42,6 +52,8 @@ static int add(fiber_queue_t *q, fiber_fd fd, uint64_t token, unsigned flags)
 
 	if (kind < 0 || r < 0)
 		return kind < 0 ? kind : r;
+	if (old && is_still_there(q, old))
+		return -EEXIST;
 	spin_lock(&q->guard);
 	s = sources_take_descriptor(&q->sources, fd);
 	s->token = token;
@@ -76,6 +88,7 @@ static int change(fiber_queue_t *q, struct source *s, uint64_t token, unsigned f
 	source_renew(s);
 	s->token = token;
 	s->flags = (uint16_t)flags;
+	s->told = false;
 	spin_unlock(&q->guard);
 	r = kernel_change(q->kernel, s->fd, source_id(s), flags);
 	if (r < 0) {

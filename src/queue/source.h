@@ -30,7 +30,7 @@ struct source {
 	uint8_t type;
 	uint8_t kind;           /* a descriptor's: what kernel_add said */
 	uint8_t ready;          /* a user event's: what it is raised for */
-	bool told;              /* a user event's, one-shot: silent until changed */
+	bool told;              /* the guard's; a one-shot's: silent until armed anew */
 };
 
 enum { SOURCES_CHUNKS = 20, SOURCES_FIRST = 64 };

@@ -1,8 +1,9 @@
 /* kqueue.c - kqueue(2) and kevent(2) on Linux, written from the manual of the BSDs, for running
- * src/poller/kqueue.c where there is no BSD. It proves that file's logic, not BSD.
+ * src/poller/kqueue.c and src/queue/kqueue.c where there is no BSD. It proves their logic, not BSD.
  *
  * It has: EVFILT_READ, EVFILT_WRITE, EVFILT_EXCEPT with NOTE_OOB, EVFILT_USER with NOTE_TRIGGER;
- * EV_ADD (again: modifies), EV_DELETE, EV_ENABLE (looks anew), EV_CLEAR; EV_RECEIPT, and EV_ERROR
+ * EV_ADD (again: modifies), EV_DELETE, EV_ENABLE (looks anew), EV_DISABLE, EV_CLEAR, EV_DISPATCH
+ * (one of them in all filters of a descriptor, or none); EV_RECEIPT, and EV_ERROR
  * for each change that failed; EV_EOF. A knote belongs to the descriptor: it is gone when the
  * number is closed or means another file, even if a copy keeps the old file open. That is found
  * out when the knote is next touched, by comparing inodes.
@@ -31,7 +32,9 @@ struct record {
 	dev_t device;
 	ino_t inode;
 	bool on[FILTERS];
-	bool edges;
+	bool off[FILTERS];     /* disabled */
+	bool edges, dispatches;
+	bool watched;          /* registered in the epoll */
 	void *udata[FILTERS];
 };
 
@@ -39,6 +42,9 @@ struct queue {
 	pthread_mutex_t guard; /* of all below */
 	struct record *records[CHAINS];
 	void *user;
+	/* Fetched from the epoll, but not yet from here. */
+	struct kevent left[MOST * FILTERS];
+	int left_count;
 };
 
 static struct queue *queues[QUEUES];
@@ -121,9 +127,12 @@ static int register_it(int queue, struct record *r)
 	bool any = false;
 
 	for (int i = 0; i < FILTERS; i++) {
-		any |= r->on[i];
-		e.events |= r->on[i] ? masks[i] : 0;
+		any |= r->on[i] && !r->off[i];
+		e.events |= r->on[i] && !r->off[i] ? masks[i] : 0;
 	}
+	if (!any && !r->watched)
+		return 0;
+	r->watched = any;
 	if (!any)
 		return epoll_ctl(queue, EPOLL_CTL_DEL, r->fd, NULL) < 0 ? errno : 0;
 	if (epoll_ctl(queue, EPOLL_CTL_MOD, r->fd, &e) == 0)
@@ -145,9 +154,12 @@ static int change_knote(int queue, struct queue *q, const struct kevent *change,
 	if (!r)
 		r = make(q, fd, &about);
 	r->on[filter] = !(change->flags & EV_DELETE);
-	r->edges |= change->flags & EV_CLEAR;
-	if (change->flags & EV_ADD)
+	r->off[filter] = change->flags & EV_DISABLE;
+	if (change->flags & EV_ADD) {
 		r->udata[filter] = change->udata;
+		r->edges = change->flags & EV_CLEAR;
+		r->dispatches = change->flags & EV_DISPATCH;
+	}
 	e = register_it(queue, r);
 	if (e)
 		r->fd = -1;
@@ -188,7 +200,8 @@ static struct kevent event_of(const struct record *r, int filter, uint32_t happe
 	return e;
 }
 
-static int translate(struct queue *q, const struct epoll_event *from, struct kevent *to)
+static int translate(int queue, struct queue *q, const struct epoll_event *from,
+		     struct kevent *to)
 {
 	struct record *r = from->data.ptr;
 	int n = 0;
@@ -202,9 +215,37 @@ static int translate(struct queue *q, const struct epoll_event *from, struct kev
 	for (int i = 0; i < FILTERS; i++) {
 		uint32_t wanted = masks[i] | (i < 2 ? EPOLLHUP | EPOLLERR : 0);
 
-		if (r->on[i] && from->events & wanted)
-			to[n++] = event_of(r, i, from->events);
+		if (!r->on[i] || r->off[i] || !(from->events & wanted))
+			continue;
+		to[n++] = event_of(r, i, from->events);
+		r->off[i] = r->dispatches;
 	}
+	if (r->dispatches)
+		register_it(queue, r);
+	return n;
+}
+
+static bool still_there(struct queue *q, const struct kevent *e)
+{
+	struct record *r = e->filter == EVFILT_USER ? NULL : find(q, (int)e->ident);
+
+	for (int i = 0; i < FILTERS; i++)
+		if (r && filters[i] == e->filter && r->on[i] && r->udata[i] == e->udata)
+			return true;
+	return e->filter == EVFILT_USER;
+}
+
+/* The oldest of those that are left. */
+static int hand_out(struct queue *q, struct kevent *events, int event_count)
+{
+	int n = 0, i = 0, kept = 0;
+
+	for (; i < q->left_count && n < event_count; i++)
+		if (still_there(q, &q->left[i]))
+			events[n++] = q->left[i];
+	for (; i < q->left_count; i++)
+		q->left[kept++] = q->left[i];
+	q->left_count = kept;
 	return n;
 }
 
@@ -213,7 +254,7 @@ int kevent(int queue, const struct kevent *changes, int change_count, struct kev
 {
 	struct queue *q = queues[queue % QUEUES];
 	struct epoll_event happened[MOST];
-	int n = 0, most = event_count / FILTERS < MOST ? event_count / FILTERS : MOST, count;
+	int n = 0, most = event_count < MOST ? event_count : MOST, count;
 
 	pthread_mutex_lock(&q->guard);
 	for (int i = 0; i < change_count; i++) {
@@ -230,14 +271,16 @@ int kevent(int queue, const struct kevent *changes, int change_count, struct kev
 		events[n].flags |= EV_ERROR;
 		events[n++].data = e;
 	}
+	n += hand_out(q, events + n, change_count > 0 ? 0 : event_count);
 	pthread_mutex_unlock(&q->guard);
-	if (n > 0 || most == 0)
+	if (n > 0 || most == 0 || change_count > 0)
 		return n;
 	/* Not by its name in the C library, which a test may have taken over. */
 	count = (int)syscall(SYS_epoll_pwait2, queue, happened, most, timeout, NULL, 0);
 	pthread_mutex_lock(&q->guard);
 	for (int i = 0; i < count; i++)
-		n += translate(q, &happened[i], events + n);
+		q->left_count += translate(queue, q, &happened[i], q->left + q->left_count);
+	n = hand_out(q, events, event_count);
 	pthread_mutex_unlock(&q->guard);
 	return count < 0 ? -1 : n;
 }

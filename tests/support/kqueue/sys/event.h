@@ -1,5 +1,5 @@
-/* sys/event.h - a stand-in for the header of the BSDs, so that src/poller/kqueue.c can be run on
- * Linux: kqueue.c beside it says what of kevent(2) it has. */
+/* sys/event.h - a stand-in for the header of the BSDs, so that the kqueue.c of src/poller/ and
+ * src/queue/ can be run on Linux: kqueue.c beside it says what of kevent(2) it has. */
 #ifndef TESTS_KQUEUE_SYS_EVENT_H
 #define TESTS_KQUEUE_SYS_EVENT_H
 
@@ -14,8 +14,10 @@
 #define EV_ADD     0x0001
 #define EV_DELETE  0x0002
 #define EV_ENABLE  0x0004
+#define EV_DISABLE 0x0008
 #define EV_CLEAR   0x0020
 #define EV_RECEIPT 0x0040
+#define EV_DISPATCH 0x0080
 #define EV_ERROR   0x4000
 #define EV_EOF     0x8000
 
