@@ -296,6 +296,20 @@ static int exec_in_a_fiber(void *arg)
 	return 0;
 }
 
+/* How many a program has that inherits none but 0, 1 and 2: a stand-in may open one by itself. */
+static int descriptors_at_start(void)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (child == 0) {
+		execl(program, program, "tell", (char *)NULL);
+		_exit(255);
+	}
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
 int main(int count, char **argument)
 {
 	static const unsigned workers[] = { 1, 2, 8 };
@@ -304,6 +318,8 @@ int main(int count, char **argument)
 	program = argument[0];
 	if (count == 3)
 		return count_descriptors() == atoi(argument[2]) ? FINE : 1;
+	if (count == 2)
+		return count_descriptors();
 #if defined(FB_TSAN)
 	return 77; /* it knows no threads in a forked child */
 #endif
@@ -314,7 +330,8 @@ int main(int count, char **argument)
 	alarm(50);
 	for (int fd = 3; fd < 1024; fd++) /* whoever started us may have left some open */
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	descriptors = 3;
+	descriptors = descriptors_at_start();
+	EXPECT(descriptors < 10);
 	EXPECT(fiber_key_create(&key, NULL) == 0);
 	fork_when_all_has_ended();
 	for (int i = 0; i < 3; i++) {
