@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT
  *
  * A parked fiber keeps its stack, of which at least one page is memory: 4.5 KB. A dormant one has
- * none: 240 bytes wait for the descriptor, and the stack comes with the first byte. It is for
+ * none: 256 bytes wait for the descriptor, and the stack comes with the first byte. It is for
  * servers with very many connections that are idle most of the time:
  *
  *	static int talk(void *connection)
