@@ -55,6 +55,7 @@ static const struct {
 	{ "process", "mistakes_are_told_and_leave_nothing_behind", VFORK },
 	{ "process_end", "a_status_that_others_took_is_lost_and_said_to_be", REAPING },
 	{ "process_run", "mistakes_are_told", VFORK },
+	{ "queue_errors", "a_forked_child_leaves_its_parents_queue_alone", FORK },
 	{ "runtime", "exit_in_a_fiber_ends_the_process", FORK },
 	{ "runtime", "without_memory_for_its_threads_it_does_not_start_and_later_does", LIMIT },
 	{ "signal_handlers", NULL, FORK },
