@@ -30,7 +30,7 @@ static int echo(void *arg)
 	while ((n = fiber_read(fd, buffer, sizeof buffer)) > 0)
 		cr_expect(fiber_write_all(fd, buffer, (size_t)n, NULL) == n);
 	cr_expect(n == 0, "%lld", (long long)n);
-	cr_expect(fiber_shutdown(fd, SD_SEND) == 0);
+	cr_expect(fiber_shutdown(fd, SHUT_WR) == 0);
 	return (int)n;
 }
 
@@ -49,7 +49,7 @@ static int ask(void *arg)
 		cr_expect(fiber_recv(fd[0], in, sizeof in, MSG_WAITALL) == sizeof in);
 		cr_expect(memcmp(in, out, sizeof in) == 0);
 	}
-	cr_expect(fiber_shutdown(fd[0], SD_SEND) == 0);
+	cr_expect(fiber_shutdown(fd[0], SHUT_WR) == 0);
 	cr_expect(fiber_read(fd[0], in, sizeof in) == 0);
 	cr_expect(fiber_join(f, NULL) == 0);
 	close_both(fd);

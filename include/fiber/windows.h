@@ -41,6 +41,10 @@ struct msghdr {
 /* Never reported. */
 #define POLLRDHUP 0x2000
 
+#define SHUT_RD   SD_RECEIVE
+#define SHUT_WR   SD_SEND
+#define SHUT_RDWR SD_BOTH
+
 #if !defined(IOV_MAX)
 #define IOV_MAX 1024
 #endif

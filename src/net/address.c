@@ -229,8 +229,8 @@ static int print_in6(const char *scheme, const struct sockaddr_in6 *a, char *tex
 static int print_path(const char *scheme, const struct sockaddr_un *a, socklen_t length,
 		      char *text, size_t bytes)
 {
-	size_t n = length > offsetof(struct sockaddr_un, sun_path)
-			   ? length - offsetof(struct sockaddr_un, sun_path) : 0;
+	size_t n = (size_t)length > offsetof(struct sockaddr_un, sun_path)
+			   ? (size_t)length - offsetof(struct sockaddr_un, sun_path) : 0;
 	/* getsockname on Linux says one byte more than there are when a path fills all of them. */
 	if (n > sizeof a->sun_path)
 		n = sizeof a->sun_path;

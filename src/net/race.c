@@ -86,8 +86,8 @@ static bool is_own_echo(fiber_fd fd)
 	const struct sockaddr_in *h4 = (const void *)&here, *t4 = (const void *)&there;
 	const struct sockaddr_in6 *h6 = (const void *)&here, *t6 = (const void *)&there;
 
-	if (getsockname(fd, (struct sockaddr *)&here, &here_bytes) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&there, &there_bytes) < 0)
+	if (socket_name(fd, false, (struct sockaddr *)&here, &here_bytes) < 0 ||
+	    socket_name(fd, true, (struct sockaddr *)&there, &there_bytes) < 0)
 		return false;
 	if (here.ss_family == AF_INET)
 		return h4->sin_port == t4->sin_port && h4->sin_addr.s_addr == t4->sin_addr.s_addr;

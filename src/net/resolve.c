@@ -38,40 +38,6 @@ struct lookup {
 
 resolve_fn *resolve_lookup = getaddrinfo;
 
-/* `error` is errno, which only EAI_SYSTEM means. */
-static int to_errno(int code, int error)
-{
-	switch (code) {
-	case 0:
-		return 0;
-	case EAI_NONAME:
-	case EAI_SERVICE:
-#ifdef EAI_NODATA
-	case EAI_NODATA:
-#endif
-#ifdef EAI_ADDRFAMILY
-	case EAI_ADDRFAMILY:
-#endif
-		return -ENOENT;
-	case EAI_AGAIN:
-		return -EHOSTUNREACH;
-	case EAI_BADFLAGS:
-		return -EINVAL;
-	case EAI_FAMILY:
-		return -EAFNOSUPPORT;
-	case EAI_SOCKTYPE:
-		return -ESOCKTNOSUPPORT;
-	case EAI_MEMORY:
-		return -ENOMEM;
-	case EAI_OVERFLOW:
-		return -ENAMETOOLONG;
-	case EAI_SYSTEM:
-		return error > 0 ? -error : -EIO;
-	default: /* EAI_FAIL, and what a C library adds */
-		return -EIO;
-	}
-}
-
 static void take_hints(struct addrinfo *out, const struct addrinfo *hints)
 {
 	memset(out, 0, sizeof *out);
@@ -97,7 +63,7 @@ static NOINLINE bool answer_at_once(const char *host, const char *service,
 
 	if (code)
 		*out = NULL;
-	*result = to_errno(code, error);
+	*result = resolve_error(code, error);
 	/* "No such name" only says: not numeric, which is the answer if no more was allowed. */
 	return code != EAI_NONAME || (hints && (hints->ai_flags & AI_NUMERICHOST) &&
 				      (!service || (hints->ai_flags & AI_NUMERICSERV)));
@@ -142,7 +108,7 @@ static NOINLINE int look_up(void *arg)
 
 	if (code)
 		l->list = NULL;
-	l->result = to_errno(code, error);
+	l->result = resolve_error(code, error);
 	return 0;
 }
 

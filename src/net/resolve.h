@@ -12,6 +12,10 @@ typedef int resolve_fn(const char *host, const char *service, const struct addri
 		       struct addrinfo **out);
 extern resolve_fn *resolve_lookup;
 
+/* What a code of getaddrinfo means: 0 or -errno. `error` is errno, where the code says to look
+ * there. */
+int resolve_error(int code, int error);
+
 /* What `address`, of family AF_UNSPEC, means: 0, or -errno as fiber_resolve. `family` AF_UNSPEC:
  * any. `passive`: to bind to. */
 int resolve_address(const struct address *address, int family, bool passive,

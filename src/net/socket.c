@@ -1,9 +1,4 @@
-/* socket.c - a socket made ready for an address, and the text of its two ends.
- *
- * These are the leaves of the room: the system calls that never park, each with errno read in the
- * line after it. They are not inlined: a compiler takes errno's address for constant, and could
- * keep it across a park of the function it was inlined into, where a roaming fiber changes
- * thread. */
+/* socket.c - a socket made ready for an address, and the text of its two ends. */
 #include "net/socket.h"
 
 #include <errno.h>
@@ -19,13 +14,6 @@ int socket_check_options(const fiber_net_options_t *o)
 	if (o->flags & ~(unsigned)ALL_FLAGS || o->mode & ~(unsigned)ALL_MODES || o->backlog < 0)
 		return -EINVAL;
 	return o->reserved[0] || o->reserved[1] ? -EINVAL : 0;
-}
-
-NOINLINE int socket_set(fiber_fd fd, int level, int option, int value)
-{
-	if (setsockopt(fd, level, option, &value, sizeof value) < 0)
-		return -errno;
-	return 0;
 }
 
 static bool is_inet(int family)
@@ -59,44 +47,7 @@ fiber_fd socket_open(int family, int type, unsigned flags)
 	return fd;
 }
 
-NOINLINE int socket_bind(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
-{
-	if (bind(fd, a, bytes) < 0)
-		return -errno;
-	return 0;
-}
-
-NOINLINE int socket_listen(fiber_fd fd, int backlog)
-{
-	if (listen(fd, backlog ? backlog : SOMAXCONN) < 0)
-		return -errno;
-	return 0;
-}
-
-NOINLINE int socket_start_connect(fiber_fd fd, const struct sockaddr *a, socklen_t bytes)
-{
-	if (connect(fd, a, bytes) < 0)
-		return -errno;
-	return 0;
-}
-
 /* ---- text -------------------------------------------------------------------------------------*/
-static NOINLINE int get_name(fiber_fd fd, bool peer, struct sockaddr *a, socklen_t *bytes)
-{
-	if ((peer ? getpeername(fd, a, bytes) : getsockname(fd, a, bytes)) < 0)
-		return -errno;
-	return 0;
-}
-
-static NOINLINE int get_type(fiber_fd fd, int *type)
-{
-	socklen_t bytes = sizeof *type;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, type, &bytes) < 0)
-		return -errno;
-	return 0;
-}
-
 static int print_name(fiber_fd fd, bool peer, char *text, size_t bytes)
 {
 	struct sockaddr_storage a = { 0 };
@@ -107,9 +58,9 @@ static int print_name(fiber_fd fd, bool peer, char *text, size_t bytes)
 		return -EINVAL;
 	if (bytes > 0)
 		text[0] = '\0';
-	r = get_name(fd, peer, (struct sockaddr *)&a, &length);
+	r = socket_name(fd, peer, (struct sockaddr *)&a, &length);
 	if (r == 0)
-		r = get_type(fd, &type);
+		r = socket_type(fd, &type);
 	if (r < 0)
 		return r;
 	return address_print(type, (struct sockaddr *)&a, length, text, bytes);
