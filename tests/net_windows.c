@@ -1,7 +1,9 @@
 /* fiber/net.h on Windows: listen, serve, dial, resolve, and what is refused there. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fiber/file.h>
 #include <fiber/net.h>
+#include <fiber/queue.h>
 #include <stdatomic.h>
 
 #include "law.h"
@@ -80,6 +82,9 @@ static int refused(void *arg)
 	cr_expect(fiber_listen(address, NULL) < 0, "a port has one owner");
 	cr_expect(fiber_close(first) == 0);
 	cr_expect(fiber_listen("tcp:127.0.0.1:99999", NULL) == -EINVAL);
+	cr_expect(fiber_unlink("no file") == -ENOSYS && fiber_print("text") == -ENOSYS);
+	cr_expect(fiber_queue_create(NULL) == -ENOSYS);
+	cr_expect(fiber_sendfile(0, 0, NULL, 0) == -ENOSYS && fiber_own(0) == -ENOSYS);
 	return 0;
 }
 

@@ -77,7 +77,7 @@ static int delimiters(void *arg)
 
 	(void)arg;
 	open_input(&in, sizeof in.memory);
-	cr_expect(write(in.fds[1], "a:bc\0def\xff", 9) == 9);
+	cr_expect(fiber_write(in.fds[1], "a:bc\0def\xff", 9) == 9);
 	cr_expect(fiber_reader_until(&in.reader, ':', &out, 0) == 2 && memcmp(out, "a:", 2) == 0);
 	cr_expect(fiber_reader_until(&in.reader, 0, &out, 0) == 3 && strcmp(out, "bc") == 0);
 	cr_expect(fiber_reader_until(&in.reader, 255, &out, 0) == 4 && out[0] == 'd');

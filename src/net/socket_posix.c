@@ -1,6 +1,6 @@
 /* socket_posix.c - the leaves of the room: the system calls that never park, each with errno read
- * in the line after it. They are not inlined: a compiler takes errno's address for constant, and could
- * keep it across a park of the function it was inlined into, where a roaming fiber changes
+ * in the line after it. They are not inlined: a compiler takes errno's address for constant, and
+ * could keep it across a park of the function it was inlined into, where a roaming fiber changes
  * thread. */
 #include <errno.h>
 

@@ -21,6 +21,7 @@ enum { NAME = 256, JOBS_MOST = 16 };
 static struct runner_test *tests;
 static struct runner_suite *suites;
 static _Atomic unsigned failures;
+static const char *running; /* its name, in a test's process */
 
 void runner_add_test(struct runner_test *t)
 {
@@ -69,7 +70,7 @@ void runner_skip(const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	fprintf(stderr, "skipped:");
+	fprintf(stderr, "left out %s:", running); /* what tally.py looks for */
 	vfprintf(stderr, format, list);
 	fprintf(stderr, "\n");
 	va_end(list);
@@ -155,8 +156,10 @@ static int run_named(const char *name)
 	for (struct runner_test *t = tests; t; t = t->next)
 		for (size_t nth = 0; nth < count_of(t); nth++) {
 			name_of(t, nth, text);
-			if (strcmp(text, name) == 0)
-				return run_here(t, nth);
+			if (strcmp(text, name) != 0)
+				continue;
+			running = name;
+			return run_here(t, nth);
 		}
 	fprintf(stderr, "no test %s\n", name);
 	return 2;
