@@ -135,9 +135,10 @@ FIBER_CHECKED int fiber_queue_register(fiber_queue_t *queue, fiber_fd fd, uint64
 FIBER_CHECKED int fiber_queue_reregister(fiber_queue_t *queue, fiber_fd fd, uint64_t token,
 					 unsigned interests);
 
-/* Ends it. No wait that begins afterwards tells of it, nor one that goes on and has not returned;
- * of events that a wait has returned already fiber_queue_current says that they are void. Whatever
- * is returned, it is not registered afterwards. Never blocks.
+/* Ends it. No wait that begins afterwards tells of it, and what one that goes on had fetched from
+ * the system is dropped. Of events that were told already, or are just being told by a wait on
+ * another thread, fiber_queue_current says that they are void. Whatever is returned, it is not
+ * registered afterwards. Never blocks.
  *
  * Returns 0, -ENOENT or -EBADF, as fiber_queue_reregister. */
 int fiber_queue_deregister(fiber_queue_t *queue, fiber_fd fd);
