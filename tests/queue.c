@@ -151,6 +151,45 @@ Test(queue, one_shot_mode_tells_once_until_registered_again, .timeout = 60)
 	for_each_pair(once);
 }
 
+/* One event is one, whichever of the two it was for. */
+Test(queue, one_shot_mode_falls_silent_for_everything_asked_for, .timeout = 60)
+{
+	fiber_queue_t *q = queue_new();
+	int fds[2];
+
+	cr_assert(pair_open(UNIX, fds));
+	cr_expect(fiber_queue_register(q, fds[0], TOKEN, R | W | ONCE) == 0);
+	cr_expect(NOW(q, TOKEN) == W);
+	put(fds[1], "a");
+	cr_expect(NOW(q, TOKEN) == 0, "readable too by now, but it was told");
+	cr_expect(fiber_queue_register(q, fds[0], TOKEN, R | W | ONCE) == -EEXIST);
+	cr_expect(NOW(q, TOKEN) == 0, "a refusal arms nothing");
+	cr_expect(fiber_queue_reregister(q, fds[0], TOKEN, R | W | ONCE) == 0);
+	cr_expect(NOW(q, TOKEN) == (R | W));
+	cr_expect(NOW(q, TOKEN) == 0);
+	pair_close(fds);
+	queue_gone(q);
+}
+
+Test(queue, edge_mode_tells_each_of_several_interests, .timeout = 60)
+{
+	fiber_queue_t *q = queue_new();
+	int fds[2];
+
+	cr_assert(pair_open(UNIX, fds));
+	cr_expect(fiber_queue_register(q, fds[0], TOKEN, R | W | EDGE) == 0);
+	cr_expect(NOW(q, TOKEN) == W);
+	cr_expect(NOW(q, TOKEN) == 0);
+	put(fds[1], "a");
+	cr_expect(SOON(q, TOKEN) & R);
+	cr_expect(NOW(q, TOKEN) == 0);
+	fill(fds[0]);
+	drain(fds[1]);
+	cr_expect(SOON(q, TOKEN) & W, "room again");
+	pair_close(fds);
+	queue_gone(q);
+}
+
 /* ---- what is asked for ------------------------------------------------------------------------*/
 static void interests(fiber_queue_t *q, int fds[2])
 {

@@ -189,6 +189,19 @@ Test(queue_errors, a_process_without_descriptors_left_gets_no_queue, .timeout = 
 	law_no_leaks();
 }
 
+Test(queue_errors, a_queue_whose_own_descriptor_was_closed_says_so, .timeout = 60)
+{
+	fiber_queue_t *q = queue_new();
+	fiber_queue_event_t event;
+	int fd = eventfd(1, 0);
+
+	close(fiber_queue_fd(q));
+	cr_expect(fiber_queue_wait(q, &event, 1, FIBER_NEVER) == -EBADF);
+	cr_expect(fiber_queue_register(q, fd, TOKEN, R) == -EBADF);
+	close(fd);
+	queue_gone(q);
+}
+
 /* ---- plain close ------------------------------------------------------------------------------*/
 Test(queue_errors, a_descriptor_closed_by_plain_close_is_told_no_more, .timeout = 60)
 {
