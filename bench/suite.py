@@ -25,6 +25,10 @@ class Workload:
     # Rival -> why it has no figure, in all rows (row '') or in one.
     empty: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def is_built(self, folder):
+        """Some need a library that may not be installed."""
+        return (folder / self.program).exists()
+
 
 RIVALS = {
     r.name: r
@@ -204,6 +208,11 @@ WORKLOADS = {
         [],
         helpers=True,
         slow=('10 ms heartbeat, how late',),
+    ),
+    'foreign': Workload(
+        'Foreign calls: what is added to libffi and to a spawn',
+        'bench-foreign',
+        [],
     ),
     'queue': Workload(
         'The event queue: one event, with its read and write, beside bare epoll',

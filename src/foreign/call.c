@@ -1,12 +1,12 @@
 /* call.c - foreign functions, called here, in a fiber of their own, on a deep stack, or on
  * a helper thread. */
-#include "foreign/call.h"
-
 #include <errno.h>
 #include <fiber/io.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/must.h"
+#include "foreign/signature.h"
 #include "gen/gen.h"
 #include "sched/spawn.h"
 
@@ -58,19 +58,27 @@ PUBLIC int fiber_call_check(const fiber_signature_t *sig, fiber_foreign_fn *fn,
 }
 
 /* ---- here -------------------------------------------------------------------------------------*/
-static void narrow(void *result, size_t bytes, ffi_arg wide)
+static inline void narrow(void *result, size_t bytes, ffi_arg wide)
 {
-	uint8_t one = (uint8_t)wide;
-	uint16_t two = (uint16_t)wide;
-	uint32_t four = (uint32_t)wide;
-
-	memcpy(result, bytes == 1 ? &one : bytes == 2 ? (void *)&two : &four, bytes);
+	switch (bytes) {
+	case 1:
+		*(uint8_t *)result = (uint8_t)wide;
+		break;
+	case 2:
+		*(uint16_t *)result = (uint16_t)wide;
+		break;
+	default:
+		*(uint32_t *)result = (uint32_t)wide;
+	}
 }
 
-int call_with(const struct fiber_signature *sig, fiber_foreign_fn *fn, void *result, void **values)
+/* Calls it; what it returned is stored at `result`, if that is not NULL. Returns it as well, if it
+ * is an int; else 0. */
+INLINE int call_with(const struct fiber_signature *sig, fiber_foreign_fn *fn, void *result,
+		     void **values)
 {
 	ffi_cif *cif = (ffi_cif *)(uintptr_t)&sig->cif; /* libffi has no const */
-	ffi_arg wide = 0;
+	ffi_arg wide;
 
 	if (!sig->narrow_bytes) {
 		ffi_call(cif, fn, result, values);
@@ -82,14 +90,34 @@ int call_with(const struct fiber_signature *sig, fiber_foreign_fn *fn, void *res
 	return sig->is_int ? (int)wide : 0;
 }
 
+/* Do they fit? fiber_call_check tells why not. values[] becomes what libffi wants: the places. */
+INLINE bool take_places(const struct fiber_signature *sig, fiber_foreign_fn *fn,
+			const fiber_arg_t *args, size_t n, void **values)
+{
+	const struct signature_arg *wanted;
+
+	if (unlikely(!sig || !fn || n != sig->count || (n && !args)))
+		return false;
+	wanted = sig->arg;
+	for (size_t i = 0; i < n; i++) {
+		void *at = (void *)(uintptr_t)args[i].at;
+
+		if (unlikely(args[i].bytes != wanted[i].bytes || !at))
+			return false;
+		if (unlikely(args[i].kind != wanted[i].kind) && args[i].kind != FIBER_ARG_ANY)
+			return false;
+		values[i] = at;
+	}
+	return true;
+}
+
 PUBLIC int fiber_call(const fiber_signature_t *sig, fiber_foreign_fn *fn, void *result,
 		      const fiber_arg_t *args, size_t n)
 {
 	void *values[SIGNATURE_ARGS];
 
-	if (unlikely(!call_fits(sig, fn, args, n)))
+	if (unlikely(!take_places(sig, fn, args, n, values)))
 		return -EINVAL;
-	call_point(values, args, n);
 	call_with(sig, fn, result, values);
 	return 0;
 }
@@ -114,11 +142,24 @@ static int run_spawned(void *argument)
 	return call_with(s->sig, s->fn, s->result, values);
 }
 
-static int spawn_copy(struct spawned *s, fiber_t *out, fiber_attr_t *attr, const fiber_arg_t *args,
+/* Without a call of memcpy, mostly. */
+static inline void copy_value(char *to, const void *from, size_t bytes)
+{
+	if (likely(bytes == 8))
+		memcpy(to, from, 8);
+	else if (likely(bytes == 4))
+		memcpy(to, from, 4);
+	else
+		memcpy(to, from, bytes);
+}
+
+static int spawn_copy(struct spawned *s, fiber_t *out, fiber_attr_t *attr, void **values,
 		      const void *spawned_at)
 {
+	const struct signature_arg *arg = s->sig->arg;
+
 	for (unsigned i = 0; i < s->sig->count; i++)
-		memcpy(s->values + s->sig->arg[i].offset, args[i].at, args[i].bytes);
+		copy_value(s->values + arg[i].offset, values[i], arg[i].bytes);
 	return spawn_from(out, attr, run_spawned, s, spawned_at);
 }
 
@@ -128,9 +169,10 @@ PUBLIC int fiber_spawn_call(fiber_t *out, const fiber_attr_t *attr, const fiber_
 	_Alignas(struct spawned) char here[sizeof(struct spawned) + COPY_HERE];
 	fiber_attr_t with_copy = attr ? *attr : (fiber_attr_t){0};
 	struct spawned *s = (struct spawned *)here;
+	void *values[SIGNATURE_ARGS];
 	int r;
 
-	if (!call_fits(sig, fn, args, n) || with_copy.copy_bytes)
+	if (!take_places(sig, fn, args, n, values) || with_copy.copy_bytes)
 		return -EINVAL;
 	with_copy.copy_bytes = sizeof *s + sig->copy_bytes;
 	if (sig->copy_bytes > COPY_HERE && !(s = malloc(with_copy.copy_bytes)))
@@ -138,7 +180,7 @@ PUBLIC int fiber_spawn_call(fiber_t *out, const fiber_attr_t *attr, const fiber_
 	s->sig = sig;
 	s->fn = fn;
 	s->result = result;
-	r = spawn_copy(s, out, &with_copy, args, __builtin_return_address(0));
+	r = spawn_copy(s, out, &with_copy, values, __builtin_return_address(0));
 	if ((char *)s != here)
 		free(s);
 	return r;
@@ -166,9 +208,8 @@ PUBLIC int fiber_call_deep(const fiber_signature_t *sig, fiber_foreign_fn *fn, v
 	void *values[SIGNATURE_ARGS];
 	struct elsewhere e = { sig, fn, result, values };
 
-	if (!call_fits(sig, fn, args, n))
+	if (!take_places(sig, fn, args, n, values))
 		return -EINVAL;
-	call_point(values, args, n);
 	return gen_call_deep(run_elsewhere, &e, __builtin_return_address(0));
 }
 
@@ -186,8 +227,7 @@ PUBLIC int fiber_call_blocking(const fiber_signature_t *sig, fiber_foreign_fn *f
 
 	if (error)
 		*error = 0;
-	if (!call_fits(sig, fn, args, n))
+	if (!take_places(sig, fn, args, n, values))
 		return -EINVAL;
-	call_point(values, args, n);
 	return fiber_offload_errno(run_blocking, &e, error);
 }

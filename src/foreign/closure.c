@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "os/atomic.h"
 #include "sched/spawn.h"
 #include "sched/symbol.h"
 #include "sched/wait.h"
@@ -127,7 +128,7 @@ static void run(ffi_cif *cif, void *result, void **args, void *self)
 	const struct fiber_signature *sig = c->sig;
 	uint64_t value = 0;
 
-	atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
+	atomic_add64(&c->calls, 1);
 	if (unlikely(atomic_load_explicit(&c->freed, memory_order_relaxed)))
 		refuse(c, "called after it was freed at ", c->freed_at);
 	if (sig->narrow_bytes) {
@@ -140,7 +141,7 @@ static void run(ffi_cif *cif, void *result, void **args, void *self)
 		handle(c, result, args);
 	}
 	/* Release: pairs with surplus (quarantine.c). */
-	atomic_fetch_sub_explicit(&c->calls, 1, memory_order_release);
+	atomic_add64(&c->calls, (uint64_t)-1);
 }
 
 /* ---- from beginning to end --------------------------------------------------------------------*/

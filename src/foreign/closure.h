@@ -26,7 +26,7 @@ struct fiber_closure {
 	fiber_closure_fn *handler;
 	void *context;
 	fiber_runtime_t *runtime;        /* may be gone by now: spawning finds out */
-	_Atomic uint32_t calls;          /* under way */
+	_Atomic uint64_t calls;          /* under way */
 	_Atomic bool freed;
 	const void *created_at, *freed_at; /* return addresses */
 	ffi_cif dead;                    /* what it is called by once it is freed */
