@@ -119,7 +119,7 @@ static double call(const struct bench_row *row)
 	struct pair p = compare(through_us, through_libffi, row);
 
 	bench_figure("ffi_call", p.other_ns, "ns", 0);
-	bench_figure("over ffi_call", p.ratio, "", 1.2);
+	bench_figure("over ffi_call", p.ratio, "times", 1.2);
 	return p.ours_ns;
 }
 
