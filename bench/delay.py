@@ -73,8 +73,7 @@ def measure(ours, rivals, _, chosen, watch):
     step = 20 if chosen.quick else 50
     with DelayServer(ours) as server:
         address = f'tcp:127.0.0.1:{server.port}'
-        for number in range(0, chosen.rounds + 1):
-            watch.progress(f'{ROW}: round {number} of {chosen.rounds}')
+        for number in interleaved.numbered(ROW, chosen.rounds, chosen.quick, watch, True):
             for client in clients:
                 seen = attempt(results, ROW, client.name, lambda: watch.sample(
                     lambda: visit(client, ours, rivals, address, step)))

@@ -80,7 +80,7 @@ def load(ours, server, connections, *arguments):
 
 def visit(server, ours, rivals, row, quick):
     with Running(server.argv(ours, rivals)) as running:
-        times = (100, 300) if quick else (200, 800)
+        times = (50, 150) if quick else (200, 800)
         return load(ours, running, row.connections, *times, '--rate', row.rate, '--idle', row.idle)
 
 
@@ -148,12 +148,13 @@ def count_calls(results, servers, ours, rivals, quick):
 
 def measure(ours, rivals, have, chosen, watch):
     results = interleaved.Results()
-    rows = [row for row in ROWS if not chosen.row or row.name == chosen.row]
+    rows = [row for row in ROWS if (not chosen.row or row.name == chosen.row) and
+            not (chosen.quick and row.connections + row.idle >= 10000)]
     servers = taking_part(SERVERS, ours, rivals, [row.name for row in rows], results)
     for row in rows:
         results.samples[row.name]  # also when nobody gets to the end of it
-        for number in range(1, chosen.rounds + 1):
-            watch.progress(f'{row.name}: round {number} of {chosen.rounds}')
+        for _ in interleaved.numbered(row.name, chosen.rounds, chosen.quick, watch,
+                                      discarded=False):
             one_round(results, servers, ours, rivals, row, chosen.quick, watch)
     if not have.get('strace'):
         results.note(CALLS_ROW, FIBER, 'system calls: strace is not installed')

@@ -42,7 +42,8 @@ svg .ours { font-weight: 700; } svg .tick { fill: var(--soft); font-size: 11px; 
 svg .cut { fill: var(--paper); font-weight: 700; }
 .grid { stroke: var(--faint); } .axis, .spread { stroke: var(--ink); }
 .target { stroke: var(--ink); stroke-dasharray: 2 3; } polyline { fill: none; stroke-width: 1.6; }
-polyline.w0 { stroke-width: 3.2; } .whisker { stroke-width: 1; } .key { margin-right: 1em; }
+polyline.w0 { stroke-width: 3.2; } .whisker { stroke-width: 1; }
+.key { margin-right: 1em; white-space: nowrap; }
 .key b { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .3em; }
 """
 NUMBER = re.compile(r'(?<![\w(.])\d{1,3}(?:,\d{3})+(?![\w.])|(?<![\w(.])\d+(?![\w.])')
@@ -89,7 +90,7 @@ def figure_html(title, drawing, caption=''):
 
 
 def key(names, kinds):
-    return ''.join(f'<span class="key"><b class="{kinds[who]}"></b>{escape(who)}</span>'
+    return ' '.join(f'<span class="key"><b class="{kinds[who]}"></b>{escape(who)}</span>'
                    for who in names)
 
 
@@ -118,10 +119,12 @@ def plots_html(part, kinds):
     drawn = {(row, figure) for (_, figure), rows in together.items() for _, row in rows}
     out = [family_html(part, pattern, figure, rows, kinds)
            for (pattern, figure), rows in together.items()]
-    for row, data in part['rows'].items():
-        for name, figure in data['figures'].items():
-            if (row, name) not in drawn and any(figure['samples'].values()):
-                out.append(bars_html(part, row, name, figure, kinds))
+    singles = [(row, name, figure) for row, data in part['rows'].items()
+               for name, figure in data['figures'].items() if (row, name) not in drawn]
+    # A bar with nothing beside it says nothing, unless there is nothing else.
+    least = min(2, max([len(figure['samples']) for _, _, figure in singles], default=0))
+    out += [bars_html(part, row, name, figure, kinds) for row, name, figure in singles
+            if len(figure['samples']) >= max(least, 1)]
     return f'<div class="plots">{"".join(out)}</div>'
 
 

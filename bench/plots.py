@@ -81,11 +81,11 @@ def decades(least, most):
     return low, max(high, low + 1)
 
 
-def short(power):
-    if power < 0:
-        return f'{10.0 ** power:g}'
-    value = 10 ** power
-    return f'{value // 10 ** 6:,}M' if power >= 6 else f'{value:,}'
+def short(value):
+    """For an axis: 1,000 but 10k."""
+    if value >= 1e6:
+        return f'{value / 1e6:g}M'
+    return f'{value / 1e3:g}k' if value >= 1e4 else f'{value:,g}'
 
 
 class Axes:
@@ -109,10 +109,10 @@ class Axes:
         for power in range(self.y_low, self.y_high + 1):
             y = self.y(10.0 ** power)
             out += [line(MARGIN, y, LINES_WIDTH - 4, y, 'grid'),
-                    text(MARGIN - 6, y + 4, short(power), 'end', 'tick')]
+                    text(MARGIN - 6, y + 4, short(10.0 ** power), 'end', 'tick')]
         for x in xs:
             out += [line(self.x(x), bottom, self.x(x), bottom + 4, 'axis'),
-                    text(self.x(x), bottom + 17, f'{x:,}', 'middle', 'tick')]
+                    text(self.x(x), bottom + 17, short(x), 'middle', 'tick')]
         return out + [line(MARGIN, bottom, LINES_WIDTH - 4, bottom, 'axis'),
                       text(MARGIN + 4, 11, unit, 'start', 'tick')]
 

@@ -172,12 +172,14 @@ def remarks(part):
     """What stands under a table: what failed, why cells are empty, notes, figures from
     elsewhere."""
     out = [f'{who} failed: {why}' for who, why in part['failed'].items()]
-    reasons = {}
+    reasons, together = {}, {}
     for name, row in part['rows'].items():
         out += [f'{who} failed at {name}: {why}' for who, why in row['failed'].items()]
         for who, why in row['empty'].items():
             reasons.setdefault((who, why), []).append(name)
-    out += [f'{who}: {why} ({"; ".join(names)})' for (who, why), names in reasons.items()]
+    for (who, why), names in reasons.items():
+        together.setdefault((why, '; '.join(names)), []).append(who)
+    out += [f'{", ".join(whom)}: {why} ({names})' for (why, names), whom in together.items()]
     for name, row in part['rows'].items():
         for who, texts in row['notes'].items():
             out += [f'{who}, {name}: {text}' for text in texts[:2]]

@@ -5,9 +5,12 @@ says why, and everybody else goes on."""
 
 import os
 import subprocess
+import time
 from collections import defaultdict
 
 import suite
+
+QUICK_SECONDS = 1
 
 
 class Failed(Exception):
@@ -140,6 +143,17 @@ def participants(workload, ours, rivals, results, rows):
     return everybody
 
 
+def numbered(row, rounds, quick, watch, discarded):
+    """1, 2 ... and before them nought, of a round that is not counted. A quick look has further
+    rounds only of rows that take little time."""
+    begin = time.monotonic()
+    for number in range(0 if discarded and not quick else 1, rounds + 1):
+        if quick and number > 1 and time.monotonic() - begin > QUICK_SECONDS:
+            return
+        watch.progress(f'{row}: round {number} of {rounds}')
+        yield number
+
+
 def measure(workload, ours, rivals, rounds, quick, only, watch):
     results = Results()
     rows = [r for r in rows_of(ours / workload.program)
@@ -149,8 +163,7 @@ def measure(workload, ours, rivals, rounds, quick, only, watch):
         cores = cores_of(workload, row)
         results.samples[row]  # also when nobody gets to the end of it
         # The first round meets cold caches and memory that the machine's host has yet to provide.
-        for number in range(1 if quick else 0, rounds + 1):
-            watch.progress(f'{row}: round {number} of {rounds}')
+        for number in numbered(row, rounds, quick, watch, discarded=True):
             for who, taken in everybody:
                 if row not in taken or (row, who) in results.failed:
                     continue

@@ -116,7 +116,8 @@ def visit(server, ours, rivals, row, quick):
     with start(server, ours, rivals) as running:
         check(running.port)
         load = under_wrk if row == FULL else under_h2load
-        load(running.port, 1)
+        if not quick:
+            load(running.port, 1)
         before = running.cpu_seconds()
         requests, figures = load(running.port, 1 if quick else 3)
         cpu = 1e6 * (running.cpu_seconds() - before) / requests
@@ -154,7 +155,6 @@ def measure(ours, rivals, _, chosen, watch):
         if not shutil.which(TOOLS[row], path=os.environ.get('PATH')):
             results.note(row, FIBER, f'{TOOLS[row]} is not installed')
             continue
-        for number in range(1, chosen.rounds + 1):
-            watch.progress(f'{row}: round {number} of {chosen.rounds}')
+        for _ in interleaved.numbered(row, chosen.rounds, chosen.quick, watch, discarded=False):
             one_round(results, servers, ours, rivals, row, chosen.quick, watch)
     return results

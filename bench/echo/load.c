@@ -202,11 +202,13 @@ static void open_all(int port, long idle)
 		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	struct timeval patience = {10, 0}; /* also of connect: of a server that accepts no more */
 	int yes = 1;
 
 	for (struct connection *c = connections; c < connections + count + idle; c++) {
 		c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		BENCH_CHECK(c->fd >= 0);
+		setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 		BENCH_CHECK(connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0);
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 		watch(c, EPOLL_CTL_ADD, EPOLLIN);
