@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """tally.py - the sums of one test run.
 
-	tests/platforms/tally.py LOG
+	tests/platforms/tally.py LOG [SECOND]
+	tests/platforms/tally.py --failing LOG		the tests that failed, one name a line
 
 LOG is Meson's testlog.txt. Counts single laws where a program reports them (TAP), programs
-otherwise; a program that died without naming a failed law is one failure more. Prints
+otherwise; a program that died without naming a failed law is one failure more. SECOND is the log of
+a second try of tests that failed: what they say there counts instead. Prints
 
 	sum PASSED FAILED SKIPPED
 	failed NAME: WHAT
+	again NAME			it passed at the second try
 	skipped REASON			one line each
 """
 import re
@@ -61,14 +64,36 @@ class Sums:
             self.passed += 1
 
 
-def main():
+def tests_of(path):
+    """{name: what the log says of it}"""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        texts = RULER.split(file.read())[1:]
+    return {field(parts(text)[0], "test").removeprefix("fiber:"): text for text in texts}
+
+
+def failed(text):
     sums = Sums()
-    with open(sys.argv[1], encoding="utf-8", errors="replace") as file:
-        for text in RULER.split(file.read())[1:]:
-            sums.add(text)
+    sums.add(text)
+    return bool(sums.failures)
+
+
+def main():
+    if sys.argv[1] == "--failing":
+        for name, text in tests_of(sys.argv[2]).items():
+            if failed(text):
+                print(name.split(" / ")[-1])
+        return
+    first = tests_of(sys.argv[1])
+    second = tests_of(sys.argv[2]) if len(sys.argv) > 2 else {}
+    sums = Sums()
+    for text in {**first, **second}.values():
+        sums.add(text)
     print("sum", sums.passed, len(sums.failures), len(sums.reasons))
     for failure in sums.failures:
         print("failed", failure)
+    for name, text in second.items():
+        if not failed(text):
+            print("again", name)
     for reason in sums.reasons:
         print("skipped", reason)
 

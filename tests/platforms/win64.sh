@@ -37,7 +37,7 @@ win64_rows() {
 	patience=5
 	if made win64 x86_64-w64-mingw32-gcc-posix --cross-file tests/platforms/win64.ini; then
 		win64_start
-		row "Win64 (Wine)" iocp win64
+		emulated_row "Win64 (Wine)" iocp win64
 		win64_end
 	fi
 }
