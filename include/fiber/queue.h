@@ -58,7 +58,8 @@
  * What all of them may return, beside what each names:
  *
  *	-EINVAL      a pointer that must not be NULL is
- *	-ECHILD      in a forked child */
+ *	-ECHILD      in a forked child
+ *	-ENOSYS      on Windows, where there is no queue so far */
 #ifndef FIBER_QUEUE_H
 #define FIBER_QUEUE_H
 #include <fiber/io.h>
