@@ -12,6 +12,7 @@ FOLDER = sys.argv[2] if len(sys.argv) > 2 else ""
 PATIENCE = 30  # seconds until a wait for something that must happen is given up
 # What runs the programs, where they are for another machine.
 EMULATOR = shlex.split(os.environ.get("FIBER_TEST_EMULATOR", ""))
+SUFFIX = os.environ.get("FIBER_TEST_SUFFIX", "")  # of their files
 
 
 def expect(true, what):
@@ -24,8 +25,9 @@ class Server:
 
     def __init__(self, name, *arguments):
         self.name = name
-        self.process = subprocess.Popen([*EMULATOR, os.path.join(FOLDER, name), *arguments],
-                                        stdout=subprocess.PIPE, text=True)
+        path = os.path.join(FOLDER, name + SUFFIX)
+        self.process = subprocess.Popen([*EMULATOR, path, *arguments], stdout=subprocess.PIPE,
+                                        text=True)
         line = self.process.stdout.readline()
         expect(line.startswith("listening on "), f"{name} to listen, not {line!r}")
         self.address = line.split()[-1]
@@ -50,7 +52,7 @@ class Server:
 
 def program(name, *arguments):
     """(exit status, what it printed)"""
-    done = subprocess.run([*EMULATOR, os.path.join(FOLDER, name), *arguments],
+    done = subprocess.run([*EMULATOR, os.path.join(FOLDER, name + SUFFIX), *arguments],
                           stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
     return done.returncode, done.stdout
 
