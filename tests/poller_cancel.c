@@ -16,7 +16,7 @@ static void *send_all(void *arg)
 		size_t n = law_random(&s->seed) % sizeof bytes + 1;
 
 		n = n < s->bytes - sent ? n : s->bytes - sent;
-		ssize_t r = write(s->peer, bytes, n);
+		ssize_t r = send(s->peer, bytes, n, 0);
 		cr_expect(r == (ssize_t)n);
 		sent += n;
 		if (law_random(&s->seed) % 4 == 0)
@@ -92,8 +92,8 @@ static void cancel_against_data(struct stage *st, int (*pair)(int out[2]))
 		if (bytes != s.bytes)
 			break;
 		stage_forget(st, ends[0]);
-		close(ends[0]);
-		close(ends[1]);
+		fiber_close(ends[0]);
+		fiber_close(ends[1]);
 	}
 	cr_expect(canceled > 0 && completed > 0);
 }

@@ -1,10 +1,7 @@
 /* stage.c - see stage.h. */
 #include "stage.h"
 
-#include <fcntl.h>
-#include <sys/uio.h>
-
-#include "poller/young.h"
+#include "base/must.h"
 
 static const int64_t PATIENCE_NS = 10000000000;
 
@@ -14,7 +11,7 @@ void stage_open(struct stage *st, size_t backend)
 
 	st->ops = poller_backends[backend];
 	list_init(&st->back);
-	young_checks = false;
+	stage_trust_numbers();
 	r = st->ops->open(&st->poller);
 	/* Emulators and old kernels have none, containers forbid it. */
 	if (r == -ENOSYS || r == -EPERM || r == -ENOTSUP)
@@ -26,11 +23,6 @@ void stage_close(struct stage *st)
 {
 	cr_expect(list_empty(&st->back));
 	st->ops->close(st->poller);
-}
-
-void stage_check_numbers(void)
-{
-	young_checks = true;
 }
 
 int stage_start(struct stage *st, struct task *t)
@@ -154,11 +146,6 @@ struct task stage_accept(int listener)
 	return (struct task){.op = {.kind = IO_ACCEPT, .fd = listener}};
 }
 
-void stage_unix_pair(int type, int out[2])
-{
-	cr_assert(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, out) == 0);
-}
-
 struct criterion_test_params stage_backends(void)
 {
 	static size_t index[16];
@@ -169,18 +156,4 @@ struct criterion_test_params stage_backends(void)
 		n++;
 	}
 	return cr_make_param_array(size_t, index, n);
-}
-
-bool stage_pipes_can_be_tried(void)
-{
-	char byte;
-	struct iovec iov = {&byte, 1};
-	int ends[2];
-	bool can;
-
-	cr_assert(pipe2(ends, O_CLOEXEC) == 0);
-	can = preadv2(ends[0], &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN;
-	close(ends[0]);
-	close(ends[1]);
-	return can;
 }

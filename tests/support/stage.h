@@ -40,6 +40,8 @@ void stage_open(struct stage *, size_t backend);
 void stage_close(struct stage *);
 /* Lasting waits are checked after all. */
 void stage_check_numbers(void);
+/* Behind stage_open: they are not. */
+void stage_trust_numbers(void);
 
 /* What submit said. */
 int stage_start(struct stage *, struct task *);
