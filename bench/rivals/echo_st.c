@@ -1,4 +1,4 @@
-/* echo_st.c - State Threads, a thread of its for each connection, its epoll backend. */
+/* echo_st.c - State Threads, a thread of its for each connection, its poll backend. */
 #include <st.h>
 
 #include "../echo/listen.h"
