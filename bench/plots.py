@@ -11,7 +11,7 @@ from report import number
 
 NAME_WIDTH, BAR_WIDTH, VALUE_WIDTH, BAR_STEP = 128, 210, 112, 22
 LINES_WIDTH, LINES_HEIGHT, MARGIN = 460, 260, 46
-LONGEST = 25  # a bar longer than so many times the shortest is cut off, with an arrow
+LONGEST = 6  # a bar longer than so many times the middle one is cut off, with an arrow
 
 
 def svg(width, height, title, body):
@@ -58,8 +58,7 @@ def bars(title, samples, order, kinds, target=None):
     taking_part = [who for who in order if samples.get(who)]
     medians = [statistics.median(samples[who]) for who in taking_part]
     most = max([max(samples[who]) for who in taking_part] + [target or 0, 1e-9])
-    least = min([m for m in medians if m > 0], default=most)
-    limit = min(most, LONGEST * least)
+    limit = min(most, max(LONGEST * statistics.median(medians), target or 0, 1e-9))
 
     def x_of(value):
         return NAME_WIDTH + BAR_WIDTH * min(max(value, 0), limit) / limit

@@ -53,7 +53,8 @@ def middle(values):
 def standing(by_whom):
     """Ours beside the best of the others; a tie where the inner halves overlap."""
     mine = by_whom.get(FIBER)
-    others = {who: statistics.median(v) for who, v in by_whom.items() if who != FIBER and v}
+    others = {who: statistics.median(v) for who, v in by_whom.items()
+              if v and not who.startswith(FIBER)}  # neither ours nor another form of it
     if not mine or not others:
         return ''
     best = min(others, key=others.get)
