@@ -41,6 +41,7 @@ ALONE = {'only': (ONE,), 'reason': 'spins, which is for one connection'}
 SERVERS = [
     Server(LOOP, ('{rivals}/echo_epoll',)),
     Server(FIBER, ('{ours}/bench-echo-fiber',)),
+    Server('fiber, io_uring', ('{ours}/bench-echo-fiber', '--poller', 'io_uring')),
     Server('fiber, dormant', ('{ours}/bench-echo-dormant', 'tcp:127.0.0.1:0')),
     Server(SPINNING, ('{ours}/bench-echo-fiber', '--spin', '1000000'), **ALONE),
     Server('epoll loop, spinning', ('{rivals}/echo_epoll', 'spin'), **ALONE),
