@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ffi.h>
 #include <fiber/foreign.h>
+#include <float.h>
 #include <string.h>
 
 #include "foreign/signature.h"
@@ -144,6 +145,30 @@ Test(foreign_signature, what_is_wrong_is_pointed_at, .timeout = 20)
 
 	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
 		is_wrong(&strings[i]);
+	law_no_leaks();
+}
+
+Test(foreign_signature, what_libffi_would_call_wrongly_is_refused_and_its_neighbours_are_not,
+     .timeout = 20)
+{
+	bool x86 = LDBL_MANT_DIG == 64, quad = LDBL_MANT_DIG == 113;
+	static const char *good[] = { "v(nnnnn{nf})", "v(nnnnf{nf})", "v(nnnnnnf{nf})",
+				      "v(nnnnnf{dd})", "D(D)", "{DD}({D})", "v(nnnnnnn{Dn})" };
+	const struct { const char *text; bool refused; } bad[] = {
+		{ "v(nnnnnf{nf})", x86 },
+		{ "v(nnnnn{fn})", x86 },
+		{ "{nnn}(nnnnf{nf})", x86 },
+		{ "v(nnnnnnnn{Dn})", quad },
+	};
+
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		fiber_signature_free(made(good[i]));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (bad[i].refused)
+			is_wrong(&(struct wrong){ bad[i].text, 0, "libffi cannot" });
+		else
+			fiber_signature_free(made(bad[i].text));
+	}
 	law_no_leaks();
 }
 

@@ -31,8 +31,10 @@
  *	                    signature of printf is i(p.id) where it is given an int and a double
  *
  * A member's alignment is that of its type: structs that are packed, and unions and bit-fields,
- * have no letters. A struct of nothing but one long double cannot be a result; and on AArch64 a
- * large struct with a long double in it cannot follow eight or so other arguments: libffi's limits.
+ * have no letters. A few signatures libffi calls wrongly, and they are refused: a result that is a
+ * struct of nothing but one long double; on x86-64 a struct of an integer and a floating-point word
+ * that would take the last register; on AArch64 a large struct with a long double in it after eight
+ * or so other arguments.
  *
  * What the call is given is copied: values are the function's own. What a pointer points to is
  * never copied and stays its owner's: a string or a buffer must remain until the call has ended,

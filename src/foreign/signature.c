@@ -3,18 +3,12 @@
 #include "foreign/signature.h"
 
 #include <errno.h>
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/must.h"
+#include "foreign/limits.h"
 #include "foreign/parse.h"
-
-static bool is_floating(const ffi_type *type)
-{
-	return type->type == FFI_TYPE_FLOAT || type->type == FFI_TYPE_DOUBLE ||
-	       type->type == FFI_TYPE_LONGDOUBLE;
-}
 
 static bool is_integer(const ffi_type *type)
 {
@@ -46,7 +40,7 @@ static void lay_out_copy(struct fiber_signature *sig, const uint32_t *at)
 		offset = (offset + mask) & ~mask;
 		sig->arg[i] = (struct signature_arg){
 			.bytes = (uint32_t)type->size,
-			.kind = is_floating(type) ? FIBER_ARG_FLOATING : FIBER_ARG_OTHER,
+			.kind = signature_is_floating(type) ? FIBER_ARG_FLOATING : FIBER_ARG_OTHER,
 			.offset = (uint32_t)offset,
 			.at = at ? at[i] : i,
 		};
@@ -55,44 +49,10 @@ static void lay_out_copy(struct fiber_signature *sig, const uint32_t *at)
 	sig->copy_bytes = offset;
 }
 
-/* On x86-64 a struct that is one long double comes back on the stack of the x87. libffi (3.4.4)
- * knows that of the type itself only, and leaves the struct there; after eight such calls every
- * long double is a NaN. Refused everywhere, so that programs stay portable. */
-static bool cannot_return(const ffi_type *type)
-{
-	while (type->type == FFI_TYPE_STRUCT && type->elements[0] && !type->elements[1]) {
-		type = type->elements[0];
-		if (type->type == FFI_TYPE_LONGDOUBLE)
-			return true;
-	}
-	return false;
-}
-
-/* On AArch64, whose long double has 113 bits, a struct of more than 16 bytes goes by reference.
- * Where its pointer finds no register any more, libffi (3.4.4) aligns the pointer like the struct,
- * and the function looks for it 8 bytes below. Of registers the most that may be taken count. */
-static bool cannot_pass(const struct fiber_signature *sig)
-{
-	unsigned registers = 0;
-
-	for (unsigned i = 0; LDBL_MANT_DIG == 113 && i < sig->count; i++) {
-		const ffi_type *type = sig->types[i];
-		bool large = type->type == FFI_TYPE_STRUCT && type->size > 16;
-
-		if (large && type->alignment > 8 && registers >= 8)
-			return true;
-		if (!is_floating(type))
-			registers += type->type == FFI_TYPE_STRUCT && !large ? 2 : 1;
-	}
-	return false;
-}
-
 static bool prepare(struct fiber_signature *sig, ffi_type *result, unsigned fixed)
 {
 	ffi_status status;
 
-	if (cannot_return(result))
-		return false;
 	if (fixed == sig->count)
 		status = ffi_prep_cif(&sig->cif, FFI_DEFAULT_ABI, sig->count, result, sig->types);
 	else
@@ -103,7 +63,7 @@ static bool prepare(struct fiber_signature *sig, ffi_type *result, unsigned fixe
 	for (unsigned i = 0; i < sig->count; i++)
 		if (sig->types[i]->alignment > SIGNATURE_ALIGNMENT)
 			return false;
-	if (cannot_pass(sig))
+	if (limits_forbid(sig))
 		return false;
 	if (is_integer(result) && result->size < sizeof(ffi_arg))
 		sig->narrow_bytes = result->size;

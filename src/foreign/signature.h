@@ -37,4 +37,10 @@ struct fiber_signature {
 	struct signature_arg arg[];
 };
 
+static inline bool signature_is_floating(const ffi_type *type)
+{
+	return type->type == FFI_TYPE_FLOAT || type->type == FFI_TYPE_DOUBLE ||
+	       type->type == FFI_TYPE_LONGDOUBLE;
+}
+
 #endif
