@@ -63,13 +63,13 @@ static void *unparker_thread(void *arg)
 	return (void *)(intptr_t)unparker(arg);
 }
 
-static void check_pair(struct pair *p)
+static unsigned check_pair(struct pair *p)
 {
 	unsigned given = atomic_load(&p->given), taken = atomic_load(&p->taken);
 
 	cr_expect(given - taken <= 1, "%u given, %u taken", given, taken);
 	cr_expect(atomic_load(&p->wrong) == 0, "%u were wrong", atomic_load(&p->wrong));
-	cr_expect(taken > 0, "nothing was ever taken");
+	return taken;
 }
 
 static int deadlines_race(void *arg)
@@ -77,6 +77,7 @@ static int deadlines_race(void *arg)
 	uint64_t random = law_seed();
 	pthread_t thread[THREADS];
 	fiber_t f[PAIRS][2];
+	unsigned taken = 0;
 	int failed = 0;
 
 	(void)arg;
@@ -96,7 +97,9 @@ static int deadlines_race(void *arg)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	for (int i = 0; i < PAIRS; i++)
-		check_pair(&pair[i]);
+		taken += check_pair(&pair[i]);
+	/* Not by each pair: a thread of a slow machine may be late every time. */
+	cr_expect(taken > 0, "nothing was ever taken");
 	cr_expect(failed == 0);
 	return 0;
 }
