@@ -14,26 +14,26 @@ static inline bool nothing_to_look_for(struct poller *p, int64_t until)
 	return until == 0 && atomic_load_explicit(&r->watched, memory_order_relaxed) == 0;
 }
 
-static int table_submit(struct poller *p, struct poller_op *op, struct list *back)
+static inline int table_submit(struct poller *p, struct poller_op *op, struct list *back)
 {
 	return ready_submit((struct ready *)p, op, back);
 }
 
 /* Of whatever poller, on whatever thread: the slot's guard is all it needs. */
-static bool table_cancel(struct poller *p, struct poller_op *op)
+static inline bool table_cancel(struct poller *p, struct poller_op *op)
 {
 	(void)p;
 	return ready_cancel(op);
 }
 
-static void table_wake(struct poller *p)
+static inline void table_wake(struct poller *p)
 {
 	struct ready *r = (struct ready *)p;
 
 	r->kernel->wake(r);
 }
 
-static uint64_t table_syscalls(const struct poller *p)
+static inline uint64_t table_syscalls(const struct poller *p)
 {
 	return count_read(&((const struct ready *)p)->calls);
 }
