@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """install.py - what `meson install` leaves is enough to build and run a program elsewhere.
 
-	tests/install.py BUILD_DIRECTORY CC
+	tests/install.py BUILD_DIRECTORY CC [OPTION...]
 
 Installs into a temporary directory, then compiles a small program that includes every public
 header, against the shared and the static library, with nothing but what pkg-config says, and runs
-both."""
+both. OPTION is what CC needs to find the system's libraries."""
 import os
 import pathlib
 import shlex
@@ -64,7 +64,7 @@ def public_headers():
 
 
 def main():
-    build, cc = sys.argv[1], sys.argv[2]
+    build, cc, options = sys.argv[1], sys.argv[2], sys.argv[3:]
     with tempfile.TemporaryDirectory() as stage:
         run("meson", "install", "-C", build, "--no-rebuild", "--destdir", stage)
         libraries = find(stage, "libfiber.a")
@@ -83,7 +83,7 @@ def main():
             file.write(PROGRAM)
         for name, libs in (("shared", shared), ("static", static)):
             program = os.path.join(stage, name)
-            run(cc, source, "-Wall", "-Werror", *cflags, "-o", program, *libs)
+            run(cc, *options, source, "-Wall", "-Werror", *cflags, "-o", program, *libs)
             run(*EMULATOR, program, env=where)
 
 

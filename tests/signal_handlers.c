@@ -393,7 +393,7 @@ Test(signal_handlers, sigquit_dumps_and_is_a_message, .timeout = 60)
 	if (!CHILDREN_HAVE_THREADS)
 		cr_skip_test("no threads in children");
 	exits_with(dumps_and_tells, REACHED);
-	cr_expect(strstr(death.text, "fiber") != NULL, "a dump, not %s", death.text);
+	cr_expect(strstr(death.text, "runtime") != NULL, "a dump, not %s", death.text);
 	dies_by(quits_when_all_is_over, SIGQUIT);
 	dies_by(ends_before_the_channel, SIGQUIT);
 }

@@ -319,6 +319,12 @@ static inline bool fiber_is_shielded(const struct fiber *f)
 	return __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & F_SHIELDED;
 }
 
+/* Asked of a fiber that may be running elsewhere; the bit never changes, others beside it do. */
+static inline bool fiber_roams(const struct fiber *f)
+{
+	return __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & F_ROAM;
+}
+
 static inline bool fiber_may_move(const struct fiber *f)
 {
 	return (f->flags & (F_ROAM | F_PINNED)) == F_ROAM;

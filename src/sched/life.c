@@ -36,7 +36,7 @@ INLINE struct fiber *wake_joiner(struct worker *w, uint64_t word)
 	/* Home first: another worker's fiber may still be writing its flags on its way to the
 	 * park. */
 	if (likely(atomic_load_explicit(&joiner->home, memory_order_relaxed) == w) &&
-	    likely(!(joiner->flags & F_ROAM)))
+	    likely(!fiber_roams(joiner)))
 		return joiner;
 	wait_wake(joiner);
 	return NULL;
@@ -58,7 +58,7 @@ INLINE bool hand_over_here(struct worker *w, struct fiber *f, struct fiber *join
 	uint64_t claim;
 
 	if (atomic_load_explicit(&joiner->home, memory_order_relaxed) != w ||
-	    (joiner->flags & F_ROAM) ||
+	    fiber_roams(joiner) ||
 	    atomic_load_explicit(&joiner->what, memory_order_relaxed) != WAIT_JOIN)
 		return false;
 	claim = atomic_load_explicit(&joiner->claim, memory_order_relaxed);
