@@ -155,9 +155,6 @@ Test(work, what_comes_from_outside_goes_to_an_idle_worker, .timeout = 90)
 		atomic_store(&together, 0);
 		for (unsigned i = 0; i < 4; i++) {
 			attr.worker = i < 2 ? i + 1 : 0;
-			/* Nothing tells that a worker has lain down; one that is about to gets
-			 * none. */
-			fiber_sleep(50 * FIBER_MILLISECOND);
 			cr_expect(fiber_spawn(&f[i], &attr, compute, (void *)4) == 0);
 			UNTIL(atomic_load(&together) >= i + 1);
 		}

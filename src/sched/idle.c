@@ -125,6 +125,8 @@ static bool more_anywhere(const struct worker *w)
 {
 	const struct runtime *rt = w->runtime;
 
+	if (atomic_load_explicit(&rt->offered_count, memory_order_relaxed) != 0)
+		return true;
 	for (unsigned i = 0; i < rt->workers; i++)
 		if (holds_work(&rt->worker[i], w))
 			return true;

@@ -6,7 +6,7 @@
  *
  * Where it waits: in its spawner's deque, from where idle workers may take it; placed on a worker,
  * in that one's queue; spawned from outside, it is posted to an idle worker, or, if there is none,
- * to one after the other. A spawn wakes a sleeping worker only if the deque already held one, or
+ * offered to all. A spawn wakes a sleeping worker only if the deque already held one, or
  * nobody watches (idle.c): else the thief would take the child that its parent joins next. */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,15 +35,20 @@ static inline void push_here(struct worker *w, struct fiber *f)
 	}
 }
 
-/* To an idle worker, because in the inbox of a busy one nobody else could take it. */
+/* To an idle worker; or else to whichever comes first, because in the inbox of a busy one nobody
+ * could take it. */
 static void post(struct fiber *f, struct runtime *rt)
 {
-	struct worker *idle = f->flags & F_PLACED ? NULL : idle_take(rt);
+	bool anywhere = !(f->flags & F_PLACED) && rt->workers > 1;
+	struct worker *idle = anywhere ? idle_take(rt) : NULL;
 
 	if (idle)
 		atomic_store_explicit(&f->home, idle, memory_order_relaxed);
 	atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
-	worker_post(f, POST_START);
+	if (anywhere && !idle)
+		worker_offer(rt, f);
+	else
+		worker_post(f, POST_START);
 	runtime_let_go(rt); /* held in runtime_for */
 }
 

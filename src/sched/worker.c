@@ -209,6 +209,44 @@ static void start_here(struct worker *w, struct fiber *f)
 		idle_offer(w->runtime);
 }
 
+void worker_offer(struct runtime *rt, struct fiber *f)
+{
+	spin_lock(&rt->offered_guard);
+	queue_push(&rt->offered, f);
+	atomic_fetch_add_explicit(&rt->offered_count, 1, memory_order_relaxed);
+	spin_unlock(&rt->offered_guard);
+	idle_offer(rt);
+}
+
+static struct fiber *offered(struct runtime *rt)
+{
+	struct fiber *f;
+
+	if (likely(atomic_load_explicit(&rt->offered_count, memory_order_relaxed) == 0))
+		return NULL;
+	spin_lock(&rt->offered_guard);
+	f = queue_pop(&rt->offered);
+	if (f)
+		atomic_fetch_sub_explicit(&rt->offered_count, 1, memory_order_relaxed);
+	spin_unlock(&rt->offered_guard);
+	return f;
+}
+
+/* A few of those that came from outside. True: there was one. */
+static bool take_offered(struct worker *w)
+{
+	struct fiber *f = NULL;
+	int n = 0;
+
+	while (n < STARTS_PER_LOOK && (f = offered(w->runtime))) {
+		if (atomic_load_explicit(&f->home, memory_order_relaxed) != w)
+			fiber_moves_to(f, w);
+		start_here(w, f);
+		n++;
+	}
+	return n > 0;
+}
+
 static void act_on(struct worker *w, struct fiber *f, uint32_t reasons)
 {
 	if (atomic_load_explicit(&f->home, memory_order_relaxed) != w) {
@@ -302,6 +340,7 @@ void worker_look(struct worker *w)
 	if (timers_next(&w->timers) <= w->now)
 		worker_run_timers(w);
 	look_at_poller(w);
+	take_offered(w);
 	start_waiting(w);
 }
 
@@ -315,6 +354,8 @@ void worker_loop(struct worker *w)
 		if (unlikely(worker_tick(w)))
 			worker_look(w);
 		f = worker_pick(w);
+		if (!f && take_offered(w))
+			continue;
 		if (!f)
 			f = idle_search(w);
 		if (f)

@@ -106,6 +106,9 @@ struct runtime {
 	_Atomic bool watching;          /* one idle worker sleeps briefly, while others are busy */
 	_Atomic uint32_t turn;          /* for spreading what outsiders spawn */
 	_Atomic uint64_t outside;       /* fibers spawned from outside */
+	struct spin offered_guard;      /* guards offered */
+	struct queue offered;           /* of those, the ones that no idle worker was there for */
+	_Atomic uint32_t offered_count;
 	_Atomic uint64_t alive;         /* kept only if options.fibers_max is set */
 };
 
@@ -193,6 +196,8 @@ struct fiber *worker_pick_queued(struct worker *w);
 /* ---- idle.c -----------------------------------------------------------------------------------*/
 /* Something for others to take was queued: wake one, if nobody searches already. */
 void idle_offer(struct runtime *);
+/* An unstarted fiber from outside, for whichever worker comes first. Any thread. */
+void worker_offer(struct runtime *rt, struct fiber *f);
 /* Something that others may take, but need not yet: sees to it that one will look. */
 void idle_watch(struct runtime *);
 /* An idle worker, which the caller must wake by posting something to it. NULL: none. */
